@@ -1,0 +1,112 @@
+package http1
+
+import (
+	"errors"
+
+	"github.com/redlane/redlane/traffic"
+)
+
+// CheckEdit reports why a header line may not be an edit of a forwarded message: its name is no token, its
+// value holds a control byte, or it would change the framing or the connection, which the writers own.
+// Configuration that names headers is checked with it; AppendRequest and AppendResponse panic on what it
+// refuses. A nil Value, which removes the header, may remove anything but Host.
+func CheckEdit(h traffic.Header) error {
+	if err := checkLine(h); err != nil {
+		return err
+	}
+	if hopByHop(h.Name) != passes {
+		return errEditFraming
+	}
+	if traffic.EqualFold(h.Name, "host") && (h.Value == nil || !validHost(h.Value)) {
+		return errEditHost
+	}
+	return nil
+}
+
+var (
+	errEditName    = errors.New("the name is not a token")
+	errEditValue   = errors.New("the value holds a control byte or white space at an end")
+	errEditFraming = errors.New("it would change the framing or the connection")
+	errEditHost    = errors.New("the value is not a host and an optional port")
+)
+
+// checkLine makes sure that a line can never be more than the one header it claims to be.
+func checkLine(h traffic.Header) error {
+	if len(h.Name) == 0 || !all(h.Name, isToken) {
+		return errEditName
+	}
+	if !cleanValue(h.Value) {
+		return errEditValue
+	}
+	return nil
+}
+
+func cleanValue(v []byte) bool {
+	if len(v) > 0 && (v[0] <= ' ' || v[len(v)-1] <= ' ') {
+		return false
+	}
+	return textEnd(v, 0) == len(v)
+}
+
+// mustEdits panics on an edit that CheckEdit refuses.
+func mustEdits(edits []traffic.Header) {
+	hosts := 0
+	for i := range edits {
+		if err := CheckEdit(edits[i]); err != nil {
+			panic("BUG: edit of header " + string(edits[i].Name) + ": " + err.Error())
+		}
+		if len(edits[i].Name) == 4 && traffic.EqualFold(edits[i].Name, "host") {
+			hosts++
+		}
+	}
+	if hosts > 1 {
+		panic("BUG: several edits of header Host")
+	}
+}
+
+// An editor applies edits to header lines as they are written. All edits of one name take the place of the
+// first line of that name; its other lines go. Edits of names that do not occur go to the end.
+type editor struct {
+	edits   []traffic.Header
+	written uint64 // bit i: edits[i] stands already, for the first 64
+}
+
+// replace reports whether lines called name are edited, and writes the edits in place of the first one.
+func (e *editor) replace(dst []byte, name []byte) ([]byte, bool) {
+	hit := false
+	for i := range e.edits {
+		if h := &e.edits[i]; traffic.EqualFold(h.Name, name) {
+			hit = true
+			if i < 64 && e.written&(1<<i) == 0 {
+				e.written |= 1 << i
+				dst = appendEdit(dst, h)
+			}
+		}
+	}
+	return dst, hit
+}
+
+// rest writes the edits that replaced nothing.
+func (e *editor) rest(dst []byte) []byte {
+	for i := range e.edits {
+		if i >= 64 || e.written&(1<<i) == 0 {
+			dst = appendEdit(dst, &e.edits[i])
+		}
+	}
+	return dst
+}
+
+func appendEdit(dst []byte, h *traffic.Header) []byte {
+	if h.Value == nil {
+		return dst
+	}
+	return appendLine(dst, h.Name, h.Value)
+}
+
+// appendLine writes "Name: value" CRLF.
+func appendLine(dst, name, value []byte) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ':', ' ')
+	dst = append(dst, value...)
+	return append(dst, '\r', '\n')
+}
