@@ -1,0 +1,68 @@
+package conformance
+
+import (
+	"testing"
+
+	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/invariant"
+)
+
+// Run tests the drivers that newDriver makes, one for each test. Drivers should have more than one loop.
+func Run(t *testing.T, newDriver func(engine.NewHandler) engine.Driver) {
+	s := &suite{newDriver}
+	for _, test := range []struct {
+		name string
+		run  func(*suite, *testing.T)
+	}{
+		{"Accept", (*suite).accept},
+		{"Crosstalk", (*suite).crosstalk},
+		{"SendWhileDialling", (*suite).sendWhileDialling},
+		{"AnyChunking", (*suite).anyChunking},
+		{"SlowReader", (*suite).slowReader},
+		{"SlowWriter", (*suite).slowWriter},
+		{"BulkBothWays", (*suite).bulkBothWays},
+		{"UnixSockets", (*suite).unixSockets},
+		{"WritableAfterQueue", (*suite).writableAfterQueue},
+		{"PauseHolds", (*suite).pauseHolds},
+		{"PausingReader", (*suite).pausingReader},
+		{"HalfClose", (*suite).halfClose},
+		{"CloseAfterQueue", (*suite).closeAfterQueue},
+		{"CloseWriteAfterQueue", (*suite).closeWriteAfterQueue},
+		{"CloseIsSilent", (*suite).closeIsSilent},
+		{"InFlight", (*suite).inFlight},
+		{"Reset", (*suite).reset},
+		{"ResetByPeer", (*suite).resetByPeer},
+		{"LastWords", (*suite).lastWords},
+		{"StaleHandles", (*suite).staleHandles},
+		{"DialErrors", (*suite).dialErrors},
+		{"DialTimeout", (*suite).dialTimeout},
+		{"DialGivenUp", (*suite).dialGivenUp},
+		{"Timers", (*suite).timers},
+		{"TimerMoves", (*suite).timerMoves},
+		{"TimerOfClosed", (*suite).timerOfClosed},
+		{"ListenerClose", (*suite).listenerClose},
+		{"ListenErrors", (*suite).listenErrors},
+		{"ListenUnix", (*suite).listenUnix},
+		{"NoDescriptorsLeft", (*suite).noDescriptorsLeft},
+		{"Post", (*suite).post},
+		{"PostOutsideRun", (*suite).postOutsideRun},
+		{"Each", (*suite).each},
+		{"Shutdown", (*suite).shutdown},
+		{"ShutdownCause", (*suite).shutdownCause},
+		{"Churn", (*suite).churn},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(s, t) })
+	}
+}
+
+type suite struct {
+	newDriver func(engine.NewHandler) engine.Driver
+}
+
+// size is full, or part of it where time is short.
+func size(full, part int) int {
+	if testing.Short() || invariant.On {
+		return part
+	}
+	return full
+}

@@ -1,0 +1,13 @@
+// Package conformance is the one suite that every engine driver must pass. It tests the contract written
+// in package engine and knows nothing of how a driver keeps it.
+//
+//	test ── sockets of package net ──► driver ──► machine ──► hooks of the test
+//	                                      ▲          │ checks every event and every call:
+//	                                      └── calls ─┘ one at a time, in order, none too many
+//
+// Invariants:
+//   - Every event of every test passes through a machine, so that a rule broken in any test is seen,
+//     whatever that test is about.
+//   - Every test ends with Run returned, and with the goroutines and descriptors it started with.
+//   - Nothing is judged by speed. Waits end early when what they wait for has come.
+package conformance

@@ -1,0 +1,139 @@
+package goroutine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redlane/redlane/internal/engine"
+)
+
+// Config of a Driver. Zero fields take the default named beside them.
+type Config struct {
+	Loops  int           // 0 means one per processor Go may use (GOMAXPROCS)
+	Linger time.Duration // how long a closed connection may go on without taking a queued byte; 0 means 30s
+	Logger *slog.Logger  // nil logs nothing
+}
+
+func (c *Config) check() error {
+	if c.Loops < 0 {
+		return fmt.Errorf("engine: %d loops: must not be negative", c.Loops)
+	}
+	if c.Linger < 0 {
+		return fmt.Errorf("engine: linger %s: must not be negative", c.Linger)
+	}
+	c.Loops = cmp.Or(c.Loops, runtime.GOMAXPROCS(0))
+	c.Linger = cmp.Or(c.Linger, 30*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// A Driver is an engine.Driver. New makes it.
+type Driver struct {
+	cfg   Config
+	loops []*loop
+	next  atomic.Uint32 // spreads accepted connections over the loops
+	ctx   context.Context
+	done  chan struct{} // closed when Run has returned
+
+	running sync.WaitGroup // every goroutine and every armed timer
+	stats   stats
+
+	mu struct {
+		sync.Mutex
+		state     state
+		listeners map[*listener]struct{}
+	}
+}
+
+type state uint8
+
+const (
+	idle state = iota
+	serving
+	stopped
+)
+
+var _ engine.Driver = (*Driver)(nil)
+
+// New makes a Driver and calls newHandler once for each of its loops. It opens nothing yet.
+func New(cfg Config, newHandler engine.NewHandler) (*Driver, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	d := &Driver{cfg: cfg, done: make(chan struct{})}
+	d.mu.listeners = make(map[*listener]struct{})
+	for range cfg.Loops {
+		l := newLoop(d)
+		l.handler = newHandler(l)
+		d.loops = append(d.loops, l)
+	}
+	return d, nil
+}
+
+// Loops is the number of loops.
+func (d *Driver) Loops() int { return len(d.loops) }
+
+// Run serves until ctx is done, closes every connection, and returns nil once no goroutine, timer or
+// descriptor of the driver is left. It can be called once.
+func (d *Driver) Run(ctx context.Context) error {
+	d.mu.Lock()
+	if d.mu.state != idle {
+		d.mu.Unlock()
+		return errors.New("run engine: a driver runs once")
+	}
+	d.mu.state, d.ctx = serving, ctx
+	for ln := range d.mu.listeners {
+		d.running.Go(ln.accept)
+	}
+	d.mu.Unlock()
+	for _, l := range d.loops {
+		d.running.Go(l.post.run)
+	}
+
+	<-ctx.Done()
+
+	d.mu.Lock()
+	d.mu.state = stopped
+	for ln := range d.mu.listeners {
+		_ = ln.shut() // the socket is gone whatever close says
+	}
+	clear(d.mu.listeners)
+	d.mu.Unlock()
+	for _, l := range d.loops {
+		l.stop(context.Cause(ctx))
+	}
+	d.running.Wait()
+	close(d.done)
+	return nil
+}
+
+// Each runs f on every loop and waits for them. Before Run it waits for Run; within an event it would wait
+// for itself, for ever.
+func (d *Driver) Each(f func(engine.Loop, engine.Handler)) {
+	ran := make(chan struct{}, len(d.loops))
+	for i := range d.loops {
+		d.Post(i, func(l engine.Loop, h engine.Handler) {
+			f(l, h)
+			ran <- struct{}{}
+		})
+	}
+	for range d.loops {
+		select {
+		case <-ran:
+		case <-d.done:
+			return
+		}
+	}
+}
+
+// Post queues f as an event of one loop. What is posted before Run is run first.
+func (d *Driver) Post(loop int, f func(engine.Loop, engine.Handler)) { d.loops[loop].post.put(f) }
