@@ -1,0 +1,111 @@
+package lanes
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+
+	"github.com/redlane/redlane/traffic"
+)
+
+// numReasons is the number of traffic.LaneReasons; they are in order and LaneEscape is the last.
+const numReasons = int(traffic.LaneEscape) + 1
+
+// noService numbers the services that the table does not know; names[i] has number i+1.
+const noService = 0
+
+// Numbers of colours.
+const (
+	baselineColor = iota
+	unknownColor
+	firstColor
+)
+
+// A tally counts the decisions about one service and one colour by reason.
+type tally [numReasons]atomic.Uint64
+
+// slots is one for every service, and for traffic to no service we know, times every colour. Only a
+// pointer each: a tally is made when its first exchange comes.
+func (t *Table) slots() int { return (len(t.names) + 1) * (firstColor + len(t.colors)) }
+
+func (f *Filter) count(service, color int, why traffic.LaneReason) {
+	slot := &f.tallies[service*(firstColor+len(f.table.colors))+color]
+	t := slot.Load()
+	if t == nil {
+		slot.CompareAndSwap(nil, new(tally))
+		t = slot.Load()
+	}
+	t[why].Add(1)
+}
+
+// Counts is a snapshot of what a Filter has decided.
+type Counts struct {
+	Rows      []Row             `json:"rows"`
+	Sources   map[string]uint64 `json:"sources"`   // by what coloured the exchange: header, configured, baggage, caller, none
+	Conflicts uint64            `json:"conflicts"` // requests whose carriers disagreed
+	Escapes   uint64            `json:"escapes"`   // refused: an instance of one lane called under another colour
+	Caught    uint64            `json:"caught"`    // stopped by Escapes just before use; anything but 0 is a mistake of ours
+}
+
+// Row counts the exchanges of one service that came under one colour and were resolved one way.
+type Row struct {
+	Service string        `json:"service"` // empty: no service we know
+	Color   traffic.Color `json:"color"`   // empty is uncoloured; Unknown is all colours without a lane together
+	Lane    traffic.Color `json:"lane"`    // where they went; empty is the baseline, or nowhere if refused
+	Reason  string        `json:"reason"`  // of traffic.LaneReason
+	Refused bool          `json:"refused"`
+	N       uint64        `json:"n"`
+}
+
+// Refused is the number of exchanges answered because of their lane, escapes among them.
+func (c *Counts) Refused() (n uint64) {
+	for _, r := range c.Rows {
+		if r.Refused {
+			n += r.N
+		}
+	}
+	return n
+}
+
+// Counts returns what has been counted so far, rows in order of service, colour and reason. Each counter is exact;
+// together they are of one moment only when no exchange is under way.
+func (f *Filter) Counts() Counts {
+	t := f.table
+	colors := make([]traffic.Color, firstColor+len(t.colors))
+	colors[unknownColor] = Unknown
+	for _, c := range t.colors {
+		colors[c.number] = c.name
+	}
+	c := Counts{Sources: make(map[string]uint64, numSources), Conflicts: f.conflicts.Load(), Caught: f.caught.Load()}
+	for i := range f.sources {
+		c.Sources[Source(i).String()] = f.sources[i].Load()
+	}
+	for i := range f.tallies {
+		counted := f.tallies[i].Load()
+		if counted == nil {
+			continue
+		}
+		row := Row{Color: colors[i%len(colors)]}
+		if s := i / len(colors); s > noService {
+			row.Service = t.names[s-1]
+		}
+		for why := range counted {
+			if row.N = counted[why].Load(); row.N == 0 {
+				continue
+			}
+			reason := traffic.LaneReason(why)
+			row.Reason, row.Refused, row.Lane = reason.String(), reason.Refused(), ""
+			switch reason {
+			case traffic.LaneMatched:
+				row.Lane = row.Color
+			case traffic.LaneEscape:
+				c.Escapes += row.N
+			}
+			c.Rows = append(c.Rows, row)
+		}
+	}
+	slices.SortFunc(c.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Color, b.Color), cmp.Compare(a.Reason, b.Reason))
+	})
+	return c
+}
