@@ -1,0 +1,142 @@
+package tape
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// A Codec says how the records of a block are compressed. The numbers are part of the format.
+type Codec uint8
+
+// The codecs. A Config takes 0 as Zstd.
+const (
+	None Codec = 1
+	S2   Codec = 2 // for a hot spool: a third of zstd's CPU, a quarter more bytes
+	Zstd Codec = 3 // fastest level, for a tape that is kept
+)
+
+func (c Codec) known() bool { return c >= None && c <= Zstd }
+
+func (c Codec) String() string {
+	switch c {
+	case None:
+		return "none"
+	case S2:
+		return "s2"
+	case Zstd:
+		return "zstd"
+	}
+	return fmt.Sprintf("codec(%d)", uint8(c))
+}
+
+// A compressor makes blocks of pages. It keeps its buffers; get and put stand together in compressors.
+type compressor struct {
+	z   *zstd.Encoder
+	buf []byte // header, payload, padding
+}
+
+type compressors struct{ pool sync.Pool }
+
+func (p *compressors) get() *compressor {
+	if c, ok := p.pool.Get().(*compressor); ok {
+		return c
+	}
+	return new(compressor)
+}
+
+func (p *compressors) put(c *compressor) {
+	if cap(c.buf) <= 4*PageSize { // a giant record must not pin its memory
+		p.pool.Put(c)
+	}
+}
+
+// block compresses raw behind room for the header and pads it with zeros. Records that do not get
+// smaller are kept as they are.
+func (c *compressor) block(raw []byte, codec Codec) (whole []byte, used Codec, size int, err error) {
+	need := headerLen + max(len(raw), s2.MaxEncodedLen(len(raw))) + 8
+	if cap(c.buf) < need {
+		c.buf = make([]byte, need)
+	}
+	body := c.buf[headerLen:headerLen:cap(c.buf)]
+	used = codec
+	switch codec {
+	case S2:
+		body = s2.Encode(body[:cap(body)], raw)
+	case Zstd:
+		if c.z == nil {
+			if c.z, err = newZstd(); err != nil {
+				return nil, 0, 0, err
+			}
+		}
+		body = c.z.EncodeAll(raw, body)
+	}
+	if codec == None || len(body) >= len(raw) {
+		used, body = None, append(c.buf[headerLen:headerLen:cap(c.buf)], raw...)
+	}
+	size = len(body)
+	end := headerLen + int(padded(int64(size)))
+	if end > cap(c.buf) || size > 0 && &body[0] != &c.buf[:headerLen+1][headerLen] { // zstd needed more room than its input
+		grown := make([]byte, end)
+		copy(grown[headerLen:], body)
+		c.buf = grown
+	}
+	whole = c.buf[:end]
+	clear(whole[headerLen+size:])
+	return whole, used, size, nil
+}
+
+func newZstd() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
+}
+
+// A decompressor is for one goroutine at a time.
+type decompressor struct{ z *zstd.Decoder }
+
+// records returns the records of a payload: in *mem, which it makes larger as needed, or, uncompressed,
+// the payload itself.
+func (d *decompressor) records(mem *[]byte, payload []byte, h *blockHeader) (raw []byte, err error) {
+	if h.codec == None {
+		raw = payload
+	} else if need := int(h.raw) + zstdSlack; cap(*mem) < need {
+		*mem = make([]byte, 0, need+PageSize/8) // blocks differ a little in size
+	}
+	switch h.codec {
+	case S2:
+		if n, err := s2.DecodedLen(payload); err != nil || n != int(h.raw) {
+			return nil, errSize
+		}
+		raw, err = s2.Decode((*mem)[:cap(*mem)], payload)
+	case Zstd:
+		if d.z == nil {
+			d.z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock), zstd.WithDecodeAllCapLimit(true))
+			if err != nil {
+				return nil, err
+			}
+		}
+		raw, err = d.z.DecodeAll(payload, (*mem)[:0])
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) != int(h.raw) {
+		return nil, errSize
+	}
+	return raw, nil
+}
+
+// zstdSlack is room for one zstd block and what its fast loop may overwrite: with less the decoder takes a
+// loop that checks every copy and is a tenth slower.
+const zstdSlack = 128<<10 + 64
+
+func (d *decompressor) close() {
+	if d.z != nil {
+		d.z.Close()
+		d.z = nil
+	}
+}
+
+var errSize = fmt.Errorf("size of the records differs from the block header")

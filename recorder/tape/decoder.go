@@ -1,0 +1,233 @@
+package tape
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/redlane/redlane/traffic"
+)
+
+// A decoder reads the records of one block, one after the other. Everything it yields points into b, but
+// for strings, which are interned.
+type decoder struct {
+	cursor
+	names     *interner
+	n         int // records read
+	prevStart int64
+	prevID    uint64
+	sessions  []session
+	routes    []route
+	blobs     Blobs // of the record filled last
+}
+
+// A head is what depends on the records before. With it a record can be read in any order.
+type head struct {
+	start          int64
+	id, seq        uint64
+	session, route uint32
+	at             uint32 // offset of the fields after the head
+}
+
+func (d *decoder) reset(b []byte) {
+	d.cursor = cursor{b: b}
+	d.n, d.prevStart, d.prevID = 0, 0, 0
+	d.sessions, d.routes = d.sessions[:0], d.routes[:0]
+}
+
+// head reads fields 0 to 4 of the next record.
+func (d *decoder) head() (h head) {
+	d.array(numFields)
+	h.start = d.prevStart + d.int()
+	d.prevStart = h.start
+	h.session = d.session()
+	s := &d.sessions[h.session]
+	h.seq = s.next + uint64(d.int())
+	s.next = h.seq + 1
+	h.id = d.prevID + uint64(d.int())
+	d.prevID = h.id
+	h.route = d.route()
+	h.at = uint32(d.i)
+	d.n++
+	return h
+}
+
+func (d *decoder) session() uint32 {
+	if !d.isArray() {
+		n := d.uint()
+		if n < uint64(len(d.sessions)) {
+			return uint32(n)
+		}
+		d.fail()
+	} else {
+		d.array(2)
+		id := d.uint()
+		d.sessions = append(d.sessions, session{id: id, addr: d.addr()})
+		return uint32(len(d.sessions) - 1)
+	}
+	if len(d.sessions) == 0 {
+		d.sessions = append(d.sessions, session{})
+	}
+	return 0
+}
+
+func (d *decoder) route() uint32 {
+	if !d.isArray() {
+		n := d.uint()
+		if n < uint64(len(d.routes)) {
+			return uint32(n)
+		}
+		d.fail()
+	} else {
+		d.array(7)
+		var r route
+		r.src, r.dst = d.name(), d.name()
+		r.srcLane, r.color, r.lane = traffic.Color(d.name()), traffic.Color(d.name()), traffic.Color(d.name())
+		r.reason = traffic.LaneReason(d.small(255))
+		r.addr = d.addr()
+		d.routes = append(d.routes, r)
+		return uint32(len(d.routes) - 1)
+	}
+	if len(d.routes) == 0 {
+		d.routes = append(d.routes, route{})
+	}
+	return 0
+}
+
+func (d *decoder) name() string { return d.names.get(d.bytes()) }
+
+func (d *decoder) small(limit uint64) uint64 {
+	v := d.uint()
+	if v > limit {
+		d.fail()
+		return 0
+	}
+	return v
+}
+
+func (d *decoder) addr() (a netip.AddrPort) {
+	if err := a.UnmarshalBinary(d.bytes()); err != nil {
+		d.fail()
+	}
+	return a
+}
+
+// heads appends the heads of all records, in the order in which the exchanges started.
+func (d *decoder) heads(hs []head, n int) ([]head, error) {
+	sorted := true
+	for range n {
+		h := d.head()
+		d.skip(numFields - 5)
+		if d.bad {
+			return hs, d.damage()
+		}
+		sorted = sorted && (len(hs) == 0 || hs[len(hs)-1].start <= h.start)
+		hs = append(hs, h)
+	}
+	if d.i != len(d.b) {
+		return hs, fmt.Errorf("%d bytes follow the last record", len(d.b)-d.i)
+	}
+	if !sorted {
+		// The offset is the order of writing, which decides between equal starts.
+		slices.SortFunc(hs, func(a, b head) int {
+			if a.start != b.start {
+				return cmp.Compare(a.start, b.start)
+			}
+			return cmp.Compare(a.at, b.at)
+		})
+	}
+	return hs, nil
+}
+
+func (d *decoder) damage() error {
+	return fmt.Errorf("record %d of the block is damaged near its byte %d", d.n-1, d.i)
+}
+
+// fill reads the rest of the record with head h into x.
+func (d *decoder) fill(h *head, x *traffic.Exchange) {
+	s, r := &d.sessions[h.session], &d.routes[h.route]
+	d.i = int(h.at)
+	x.Edits, x.Endpoints = x.Edits[:0], nil
+	x.ID, x.Session, x.Seq, x.Start = h.id, s.id, h.seq, h.start
+	x.Src, x.Dst, x.SrcLane, x.Color, x.Lane, x.LaneReason = r.src, r.dst, r.srcLane, r.color, r.lane, r.reason
+	x.SrcAddr, x.DstAddr = s.addr, r.addr
+
+	x.FirstByte = time.Duration(d.int())
+	x.Latency = x.FirstByte + time.Duration(d.int())
+	q, p := &x.Request, &x.Response
+	q.Target = d.bytes()
+	if d.nil() {
+		x.Trace = [16]byte{}
+	} else if t := d.bytes(); len(t) == len(x.Trace) {
+		x.Trace = [16]byte(t)
+	} else {
+		d.fail()
+	}
+	x.Flags = traffic.Flags(d.small(1<<32 - 1))
+	x.Weight = 1
+	if !d.nil() {
+		x.Weight = d.float32()
+	}
+	x.Fault = traffic.Injected{}
+	if !d.nil() {
+		d.array(4)
+		x.Fault.Rule, x.Fault.Kind = d.name(), d.name()
+		x.Fault.Hit, x.Fault.Delay = d.bool(), time.Duration(d.int())
+	}
+	q.Method = d.bytes()
+	q.Status, q.Reason = 0, nil
+	d.message(q, &d.blobs.RequestHeaders, &d.blobs.RequestTrailers)
+	p.Method, p.Target = nil, nil
+	p.Status, p.Reason = int(d.int()), d.bytes()
+	d.message(p, &d.blobs.ResponseHeaders, &d.blobs.ResponseTrailers)
+}
+
+func (d *decoder) message(m *traffic.Message, headers, trailers *[]byte) {
+	m.Minor = uint8(d.small(255))
+	*headers = d.bytes()
+	m.Headers = d.lines(m.Headers[:0], *headers)
+	*trailers = d.bytes()
+	m.Trailers = d.lines(m.Trailers[:0], *trailers)
+	m.Body = d.bytes()
+	m.BodySize = int64(len(m.Body)) + d.int()
+}
+
+func (d *decoder) lines(h []traffic.Header, blob []byte) []traffic.Header {
+	h, err := ParseHeaders(h, blob)
+	if err != nil {
+		d.fail()
+	}
+	return h
+}
+
+// next reads the next record whole, in the order of writing.
+func (d *decoder) next(x *traffic.Exchange) error {
+	h := d.head()
+	if !d.bad {
+		d.fill(&h, x)
+	}
+	if d.bad {
+		return d.damage()
+	}
+	return nil
+}
+
+// An interner keeps one copy of each name of a service, lane or fault.
+type interner struct{ m map[string]string }
+
+// maxNames bounds the memory of an interner on a tape that was made to fill it.
+const maxNames = 1 << 16
+
+func (t *interner) get(b []byte) string {
+	if s, ok := t.m[string(b)]; ok {
+		return s
+	}
+	if t.m == nil || len(t.m) >= maxNames {
+		t.m = make(map[string]string)
+	}
+	s := string(b)
+	t.m[s] = s
+	return s
+}
