@@ -1,0 +1,171 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/redlane/redlane/traffic"
+)
+
+// A Source yields one recording in the order of time: by start, session, place in the session, and id.
+//
+//	shard 0:  SELECT ... ORDER BY ts, session, seq, id ─► block ─► block ─┐
+//	  ...                                                                 ├─ heap ─► Next
+//	shard 15: one connection and one goroutine each ────► block ─► block ─┘
+//
+// One query per shard reads the table in its own order and never sorts; one query over all would, in 1 GB.
+// A slow reader holds the servers back through TCP. A stream that breaks goes on behind the last exchange
+// that it handed over. A recording that is being stored yields what was there when its streams began.
+type Source struct {
+	a       Address
+	streams []*stream
+	open    []*stream // heap of those that have a row, by that row
+	current *stream   // its row was yielded last: it moves on at the next call
+	waiting int       // streams that have no row just now
+	stop    context.CancelFunc
+	err     error
+}
+
+var _ traffic.Source = (*Source)(nil)
+
+// Open opens a recording for reading. address may name it, or name does; Next's bytes are valid until the
+// following call. The Source's connections and goroutines end with Close; ctx is for opening alone.
+func Open(ctx context.Context, address, name string) (*Source, error) {
+	a, err := ParseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case a.Recording == "":
+		a.Recording = name
+	case name != "" && name != a.Recording:
+		return nil, fmt.Errorf("%s: recording is named twice, also as %q", a, name)
+	}
+	if err := checkName(a.Recording); err != nil {
+		return nil, fmt.Errorf("%s: %w", a, err)
+	}
+	streams, err := shardsOf(ctx, a)
+	if err != nil {
+		return nil, a.fail(err)
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	for _, st := range streams {
+		go st.run(life)
+	}
+	return &Source{a: a, streams: streams, waiting: len(streams), stop: stop}, nil
+}
+
+// What a stream asks for at once: about blockBytes, and never more rows than would make worstBytes if all
+// were as large as the largest.
+const (
+	blockBytes = 1 << 20
+	worstBytes = 32 << 20
+	blockRows  = 8192
+)
+
+// shardsOf makes a stream for each shard of a's recording that holds anything.
+func shardsOf(ctx context.Context, a Address) (streams []*stream, err error) {
+	db, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	if _, err := stat(ctx, db, a); err != nil {
+		return nil, err
+	}
+	rows, err := db.Query(ctx, "SELECT shard, avg(size), max(size) FROM "+a.table("exchange")+" WHERE rec = ? GROUP BY shard ORDER BY shard", recOf(a.Recording))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var shard uint8
+		var mean float64
+		var largest uint32
+		if err := rows.Scan(&shard, &mean, &largest); err != nil {
+			return nil, err
+		}
+		n := min(blockRows, blockBytes/(int(mean)+100), worstBytes/(int(largest)+100))
+		streams = append(streams, newStream(a, shard, max(1, n)))
+	}
+	return streams, rows.Err()
+}
+
+// Next fills x with the next exchange, or returns io.EOF after the last. x's bytes are valid until the
+// following call.
+func (s *Source) Next(ctx context.Context, x *traffic.Exchange) error {
+	if s.err != nil {
+		return s.err
+	}
+	err := s.next(ctx, x)
+	if err != nil && ctx.Err() == nil { // an impatient caller may ask again
+		if !errors.Is(err, io.EOF) {
+			err = fmt.Errorf("read recording %q: %w", s.a.Recording, s.a.fail(err))
+		}
+		s.err = err
+	}
+	return err
+}
+
+func (s *Source) next(ctx context.Context, x *traffic.Exchange) error {
+	if st := s.current; st != nil {
+		s.current = nil
+		st.row++
+		if st.row < st.block.rows() {
+			s.down(0)
+		} else {
+			st.giveBack()
+			s.pop()
+			s.waiting++
+		}
+	}
+	if s.waiting > 0 {
+		if err := s.refill(ctx); err != nil {
+			return err
+		}
+	}
+	if len(s.open) == 0 {
+		return io.EOF
+	}
+	s.current = s.open[0]
+	return s.current.block.fill(s.current.row, x)
+}
+
+// refill waits until every stream has a row or has ended: before that the earliest row is not known.
+func (s *Source) refill(ctx context.Context) error {
+	for i := len(s.streams) - 1; i >= 0; i-- {
+		st := s.streams[i]
+		if st.block != nil {
+			continue
+		}
+		more, err := st.take(ctx)
+		if err != nil {
+			return err
+		}
+		s.waiting--
+		if more {
+			s.push(st)
+		} else {
+			s.streams = slices.Delete(s.streams, i, i+1)
+		}
+	}
+	return nil
+}
+
+// Close ends the streams and waits for them.
+func (s *Source) Close() error {
+	s.stop()
+	for _, st := range s.streams {
+		<-st.done
+	}
+	s.streams, s.open, s.current = nil, nil, nil
+	if s.err == nil {
+		s.err = errClosed
+	}
+	return nil
+}
+
+var errClosed = errors.New("recording is closed")
