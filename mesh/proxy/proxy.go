@@ -1,0 +1,171 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/traffic"
+)
+
+// A Proxy carries a mesh.Config out. Its life:
+//
+//  1. New checks the configuration and opens the listeners. Clients can connect; nobody answers yet.
+//  2. Run serves.
+//  3. Reload and Attach change what it serves, at any time.
+//  4. When Run's context ends it drains and returns. A Proxy that is never Run is Closed instead.
+type Proxy struct {
+	cfg    Config
+	driver engine.Driver
+	loops  []*loop
+	gen    atomic.Pointer[generation]
+	log    *accessLog   // nil: none
+	admin  net.Listener // nil: none
+
+	ready          atomic.Bool // serving, and not draining
+	stopping       atomic.Bool // drained as far as it goes: what ends now is cut
+	reloadFailures atomic.Uint64
+	drained        chan struct{} // one for each loop that has no client any more
+
+	mu struct {
+		sync.Mutex
+		listeners   map[string]*listening // by place.key
+		tags        int
+		edgeNumbers map[place]int
+		slots       []*Slot
+		number      uint64        // of the current generation
+		old         []*generation // replaced, and perhaps still with exchanges
+	}
+}
+
+// New makes a Proxy and opens its listeners, so that every mistake in the configuration shows here.
+func New(cfg Config) (_ *Proxy, err error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	p := &Proxy{cfg: cfg}
+	p.mu.listeners = make(map[string]*listening)
+	p.mu.edgeNumbers = make(map[place]int)
+	for _, s := range cfg.Slots {
+		p.mu.slots = append(p.mu.slots, &s)
+	}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	if p.log, err = openAccessLog(cfg.Mesh.AccessLog.Path); err != nil {
+		return nil, err
+	}
+	if p.driver, err = cfg.NewDriver(p.newLoop); err != nil {
+		return nil, err
+	}
+	p.drained = make(chan struct{}, len(p.loops))
+	for i, l := range p.loops {
+		l.ids = newIDs(i)
+	}
+	if err := p.swap(cfg.Mesh); err != nil {
+		return nil, err
+	}
+	if cfg.Mesh.Admin != "" {
+		if p.admin, err = listenAdmin(cfg.Mesh.Admin); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Proxy) newLoop(el engine.Loop) engine.Handler {
+	l := &loop{
+		Loop: el, proxy: p, number: len(p.loops),
+		targets: make(map[string]*target), byEp: make(map[*traffic.Endpoint]*target), cursor: make(map[*traffic.Endpoint]uint32),
+		log: logBuffer{log: p.log},
+	}
+	p.loops = append(p.loops, l)
+	return l
+}
+
+// Close closes what New opened, for a Proxy that is not Run.
+func (p *Proxy) Close() error {
+	var all error
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := range p.mu.listeners {
+		p.unbind([]string{k})
+	}
+	if p.admin != nil {
+		all = errors.Join(all, p.admin.Close())
+	}
+	if p.log != nil {
+		all = errors.Join(all, p.log.file.Close())
+	}
+	return all
+}
+
+// Run serves until ctx is done, drains, and returns when nothing it started is left. Its error is nil
+// unless something broke that no configuration explains.
+func (p *Proxy) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	serve, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running errgroup.Group
+	running.Go(func() error {
+		defer cancel() // without an engine there is nothing to serve or to drain
+		return p.driver.Run(serve)
+	})
+	var logging errgroup.Group
+	if p.log != nil {
+		logging.Go(p.log.write)
+		running.Go(func() error { p.log.tick(serve, p.cfg.Clock, p); return nil })
+	}
+	if p.admin != nil {
+		running.Go(func() error { return p.serveAdmin(serve) })
+	}
+	if p.cfg.Path != "" {
+		running.Go(func() error { p.watch(ctx); return nil })
+	}
+	p.ready.Store(true)
+
+	<-ctx.Done()
+	p.ready.Store(false)
+	p.drain(serve)
+	p.stopping.Store(true)
+	stop()
+	err := running.Wait()
+	if p.log != nil { // no loop runs any more
+		for _, l := range p.loops {
+			l.log.flush()
+		}
+		close(p.log.full)
+		err = errors.Join(err, p.log.finish(p.cfg.Clock, p.gen.Load().mesh.TimeoutsOf("").Drain, logging.Wait))
+	}
+	return err
+}
+
+// Ready reports whether new connections are served: after Run has begun and before it drains.
+func (p *Proxy) Ready() bool { return p.ready.Load() }
+
+// Active is the number of exchanges under way.
+func (p *Proxy) Active() (n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range append(p.mu.old[:len(p.mu.old):len(p.mu.old)], p.gen.Load()) {
+		for i := range g.live {
+			n += g.live[i].n.Load()
+		}
+	}
+	return n
+}
+
+// post has f run as an event of every loop.
+func (p *Proxy) post(f func(l *loop)) {
+	for i := range p.loops {
+		p.driver.Post(i, func(_ engine.Loop, h engine.Handler) { f(h.(*loop)) })
+	}
+}
