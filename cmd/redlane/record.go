@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redlane/redlane/internal/clock"
+	"github.com/redlane/redlane/internal/conf"
+	"github.com/redlane/redlane/mesh"
+	"github.com/redlane/redlane/mesh/proxy"
+	"github.com/redlane/redlane/recorder/store"
+)
+
+func recordCmd() *cobra.Command {
+	var config, spool string
+	var taps []string
+	var sample conf.Share
+	var length time.Duration
+	cfg := store.Config{}
+	cmd := &cobra.Command{
+		Use:   "record -c MESH.YAML --tap SERVICE --to WHERE",
+		Short: "Run the proxy and record what services take and answer",
+		Long: `Runs the proxy of a mesh configuration and keeps every exchange of the services named by --tap, in a tape or in
+ClickHouse. Traffic never waits for the recording: what finds no room is dropped and counted. Ends after
+--for or at SIGTERM, when everything accepted is stored, and prints the ledger.
+
+Authorization, Proxy-Authorization, Cookie and Set-Cookie are redacted before anything reaches the disk;
+--redact-header, --redact-query and --redact-json add to them.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := loadMesh(config)
+			if err != nil {
+				return err
+			}
+			for _, tap := range taps {
+				if m.Services[tap] == nil {
+					return usageError("--tap %s: no such service in %s%s", tap, config, conf.DidYouMean(tap, serviceNames(m)))
+				}
+			}
+			slices.Sort(taps)
+			taps = slices.Compact(taps) // one service must not have two taps
+			if err := store.Check(cfg.To); err != nil {
+				return usageError("--to: %w", err)
+			}
+			cfg.Services, cfg.Spool, cfg.Recorder.Share = taps, spool, float64(sample)
+			cfg.Logf = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
+			return record(cmd, m, config, cfg, length)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&config, "config", "c", "mesh.yaml", "mesh configuration")
+	f.StringSliceVar(&taps, "tap", nil, "service to record; may be given several times; all when none is given")
+	f.StringVar(&cfg.To, "to", "", "tape://DIR, or clickhouse://HOST:PORT/DATABASE?recording=NAME")
+	f.StringVar(&spool, "spool", filepath.Join("out", "spool"), "folder of the tape that feeds ClickHouse")
+	f.DurationVar(&length, "for", 0, "how long; 0 is until SIGTERM")
+	f.TextVar(&sample, "sample", conf.Share(1), "share of sessions to keep, such as 10%")
+	f.StringSliceVar(&cfg.Recorder.Redact.Headers, "redact-header", nil, "header to redact")
+	f.StringSliceVar(&cfg.Recorder.Redact.Query, "redact-query", nil, "query key to redact")
+	f.StringSliceVar(&cfg.Recorder.Redact.JSON, "redact-json", nil, "JSON key, or dotted path, to redact in bodies")
+	_ = cmd.MarkFlagRequired("to") // the flag exists
+	return cmd
+}
+
+// record runs the recording and the proxy. The proxy ends first and drains, so that every exchange it
+// accepted comes to its end on the tape.
+func record(cmd *cobra.Command, m *mesh.Config, path string, cfg store.Config, length time.Duration) error {
+	rec, err := store.New(cfg)
+	if err != nil {
+		return runError("record: %w", err)
+	}
+	var slots []proxy.Slot
+	taps := cfg.Services
+	if len(taps) == 0 {
+		taps = []string{""} // every service
+	}
+	for _, tap := range taps {
+		slots = append(slots, proxy.Slot{Name: "record " + tap, Level: proxy.Tap, Service: tap, Filter: rec.Filter()})
+	}
+	p, err := newProxy(m, path, cmd.ErrOrStderr(), slots...)
+	if err != nil {
+		return runError("%w", errors.Join(err, rec.Close()))
+	}
+	ctx := cmd.Context()
+	if length > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, length)
+		defer stop()
+	}
+	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRecording()
+	done := make(chan error, 1)
+	go func() { done <- rec.Run(recording) }()
+	live, stopLive := context.WithCancel(ctx)
+	defer stopLive()
+	go liveLine(live, cmd.ErrOrStderr(), rec)
+	go func() {
+		select {
+		case <-rec.Failed(): // said at once; a full disk must not stop the traffic
+			fmt.Fprintf(cmd.ErrOrStderr(), "redlane: record: %v; the proxy goes on, what comes now is counted as dropped\n", rec.Err())
+		case <-live.Done():
+		}
+	}()
+
+	err = runProxy(ctx, p, m, cmd.OutOrStdout())
+	stopLive()
+	stopRecording()
+	recErr := <-done
+	ledgerErr := printLedgers(cmd.OutOrStdout(), rec)
+	switch {
+	case err != nil:
+		return err
+	case ledgerErr != nil:
+		return ledgerErr
+	case recErr != nil:
+		return runError("record: %w", recErr)
+	}
+	return nil
+}
+
+// liveLine prints the books every five seconds.
+func liveLine(ctx context.Context, w io.Writer, rec *store.Recording) {
+	for clock.System.SleepUntil(ctx, clock.System.Now().Add(5*time.Second)) == nil {
+		l := rec.Ledgers()[0]
+		fmt.Fprintf(w, "recorded %d of %d, filtered %d, sampled out %d, dropped %d\n", l.Passed, l.Accepted, l.Filtered, l.SampledOut, l.Lost())
+	}
+}
+
+func printLedgers(w io.Writer, rec *store.Recording) error {
+	for _, l := range rec.Ledgers() {
+		fmt.Fprintln(w, &l)
+		if err := l.Balance(); err != nil {
+			return &exitError{exitInvalid, err}
+		}
+	}
+	return nil
+}
+
+func serviceNames(m *mesh.Config) (names []string) {
+	for name := range m.Services {
+		names = append(names, name)
+	}
+	return names
+}
