@@ -1,0 +1,68 @@
+# redlane. `make demo` shows it, `make test` proves it; both install what they need.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+STORE   ?= tape
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: build
+build: ## bin/redlane, one static binary
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build $(if $(filter clickhouse,$(STORE)),clickhouse) ## the whole loop on this machine, in a minute (STORE=clickhouse keeps the recording there)
+	@bin/redlane demo --store $(STORE)
+
+.PHONY: test
+test: deps clickhouse vet ## every test, race detector on; then the promises about memory, which it would blur
+	@CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+	@$(GO) test -run 'Alloc|IdleMemory|CostsNothing' ./internal/... ./lanes ./injector ./mesh/... ./recorder/... ./replayer ./traffic
+
+.PHONY: check
+check: fmt vet lint test ## all that a change must pass
+
+.PHONY: fmt
+fmt: ## fails when a file is not gofmt'ed
+	@files=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$files" || { echo "gofmt needed: $$files"; exit 1; }
+
+.PHONY: vet
+vet:
+	@$(GO) vet ./...
+
+.PHONY: lint
+lint: .lab/bin/golangci-lint ## the linters of .golangci.yml
+	@.lab/bin/golangci-lint run ./...
+
+.lab/bin/golangci-lint: tools/go.mod
+	@mkdir -p .lab/bin
+	@cd tools && $(GO) build -o ../.lab/bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: deps
+deps: ## the programs that the tests drive: nginx, wrk, ab, curl, chromium, a C compiler for the race detector
+	@scripts/deps.sh nginx wrk ab curl chromium gcc
+
+.PHONY: clickhouse
+clickhouse: ## a local ClickHouse (libchdb) under .lab
+	@scripts/deps.sh npm
+	@scripts/install-clickhouse.sh
+
+.PHONY: bench-replay
+bench-replay: build ## asked rate, achieved rate and lag of the replayer
+	@$(GO) run ./bench/replay
+
+.PHONY: bench-record
+bench-record: deps build ## cost of the tap, speed and size of the tape
+	@$(GO) test -run '^$$' -bench . -benchtime 2s ./recorder/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for a minute
+	@scripts/fuzz.sh 60s
+
+.PHONY: clean
+clean:
+	@rm -rf bin out
