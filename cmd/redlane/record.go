@@ -119,7 +119,7 @@ func record(cmd *cobra.Command, m *mesh.Config, path string, cfg store.Config, l
 	case ledgerErr != nil:
 		return ledgerErr
 	case recErr != nil:
-		return runError("record: %w", recErr)
+		return runError("%w", recErr)
 	}
 	return nil
 }
