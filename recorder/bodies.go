@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+
+	"github.com/redlane/redlane/internal/invariant"
 )
 
 // A bodyPool lends memory for bodies of exchanges under way, within a budget of bytes. Sizes are powers of
@@ -60,12 +62,7 @@ func (p *bodyPool) release(b []byte) {
 	if n >= numSizes {
 		return
 	}
-	if poison {
-		b = b[:cap(b)]
-		for i := range b {
-			b[i] = 0xcc
-		}
-	}
+	invariant.Poison(b[:cap(b)])
 	s := &p.sizes[n]
 	s.Lock()
 	defer s.Unlock()

@@ -10,7 +10,11 @@
 //   - A page has one owner. After Put its bytes are gone: under the race detector they are overwritten.
 package pages
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/redlane/redlane/internal/invariant"
+)
 
 // A Pool is used by any number of goroutines.
 type Pool struct {
@@ -55,12 +59,7 @@ func (p *Pool) Put(b []byte) {
 	if cap(b) != p.size {
 		return
 	}
-	if poison {
-		b = b[:cap(b)]
-		for i := range b {
-			b[i] = 0xcc
-		}
-	}
+	invariant.Poison(b[:cap(b)])
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.mu.free) == p.mu.made {

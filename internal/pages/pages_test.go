@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/redlane/redlane/internal/invariant"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,7 +47,7 @@ func TestPoison(t *testing.T) {
 	p := New(8, 8)
 	b := append(p.Get(), "secret"...)
 	p.Put(b)
-	if poison {
+	if invariant.On {
 		require.Equal(t, []byte{0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc}, b)
 	} else {
 		require.Equal(t, "secret", string(b), "no time is spent on it outside of tests")
