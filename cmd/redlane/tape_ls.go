@@ -43,11 +43,17 @@ func listTapes(cmd *cobra.Command, root string) error {
 			return err
 		}
 		dir := filepath.Dir(path)
-		if s, err := tape.Stat(dir); err == nil { // else it is passed over: another program's meta.json
-			if n++; n == 1 {
-				fmt.Fprintln(table, "TAPE\tSTARTED\tDURATION\tEXCHANGES\tSIZE\tSTATE")
-			}
+		segments, err := filepath.Glob(filepath.Join(dir, "*.tape"))
+		if err != nil || len(segments) == 0 {
+			return err // another program's meta.json
+		}
+		if n++; n == 1 {
+			fmt.Fprintln(table, "TAPE\tSTARTED\tDURATION\tEXCHANGES\tSIZE\tSTATE")
+		}
+		if s, err := tape.Stat(dir); err == nil {
 			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", dir, s.First.Format("2006-01-02 15:04:05"), round(s.Duration()), s.Exchanges, size(s.Bytes), tapeState(s))
+		} else {
+			fmt.Fprintf(table, "%s\t\t\t\t\tdamaged, see verify\n", dir)
 		}
 		return nil
 	})
