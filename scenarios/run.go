@@ -70,6 +70,13 @@ func Run(ctx context.Context, s *Scenario, opt Options) (*reports.Run, error) {
 	r.start = r.clock.Now()
 	r.observer = newObserver(r.clock, r.start)
 	r.faults = injector.NewTable(injector.Config{Clock: r.clock})
+	for i := range s.Steps {
+		if p, ok := s.Steps[i].verb.(preparer); ok {
+			if err := p.prepare(r, &s.Steps[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
 	var err error
 	r.proxy, err = proxy.New(proxy.Config{
 		Mesh: s.mesh(), Clock: r.clock,

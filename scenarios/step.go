@@ -32,6 +32,11 @@ type verb interface {
 	run(ctx context.Context, r *run, st *Step) error
 }
 
+// A preparer is a verb that looks at the world once before anything is started.
+type preparer interface {
+	prepare(r *run, st *Step) error
+}
+
 var verbs = map[string]func() verb{}
 
 // register adds a verb; its file calls it once.

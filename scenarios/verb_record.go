@@ -10,6 +10,7 @@ import (
 	"github.com/redlane/redlane/mesh/proxy"
 	"github.com/redlane/redlane/recorder"
 	"github.com/redlane/redlane/recorder/store"
+	"github.com/redlane/redlane/recorder/tape"
 )
 
 // record records what a service of the mesh takes, for as long as the step lasts.
@@ -51,9 +52,33 @@ func (v *record) check(s *Scenario, st *Step) error {
 	return nil
 }
 
+// prepare refuses a folder that holds a recording. To go on with it would mix two runs in one replay, and
+// to empty it is not ours to decide.
+func (v *record) prepare(r *run, st *Step) error {
+	for _, folder := range []string{v.To, v.spool(r, st)} {
+		dir, err := tape.Path(folder)
+		if err != nil {
+			continue // in ClickHouse, which refuses by itself
+		}
+		segments, err := filepath.Glob(filepath.Join(dir, "*.tape"))
+		if err != nil {
+			return st.Errorf("record: look into %s: %w", dir, err)
+		}
+		if len(segments) > 0 {
+			return st.Errorf("record: %s holds a recording already: remove it, or name another folder", dir)
+		}
+	}
+	return nil
+}
+
+// spool is the folder of the tape that feeds ClickHouse.
+func (v *record) spool(r *run, st *Step) string {
+	return filepath.Join(r.out, "spool", fileName(st.Name))
+}
+
 func (v *record) run(ctx context.Context, r *run, st *Step) error {
 	rec, err := store.New(store.Config{
-		To: v.To, Spool: filepath.Join(r.out, "spool", fileName(st.Name)), Services: []string{v.Tap},
+		To: v.To, Spool: v.spool(r, st), Services: []string{v.Tap},
 		Recorder: recorder.Config{
 			Share: float64(v.Sample), Seed: r.scenario.Seed, Clock: r.clock,
 			Redact: recorder.Redaction{Headers: v.Redact.Headers, Query: v.Redact.Query, JSON: v.Redact.JSON},
