@@ -58,6 +58,7 @@ func (l *lease) decide(x *traffic.Exchange) (a traffic.Action, struck bool) {
 		l.overflow.Add(1)
 		return a, false
 	}
+	l.struck.Add(1)
 	a = l.Fault.Decide(Op{ID: x.ID, Caller: x.Src, Callee: x.Dst, Lane: x.Color, Method: x.Request.Method, Target: x.Request.Target}, r)
 	x.Fault = traffic.Injected{Rule: l.ID, Kind: l.kind, Hit: true, Delay: a.Wait}
 	if a.Wait > 0 {

@@ -52,5 +52,4 @@ func (g *gate) restart() {
 	}
 }
 
-func (g *gate) struck() uint64 { return g.word.Load() >> activeBits }
 func (g *gate) active() uint64 { return g.word.Load() & maxActive }

@@ -55,7 +55,7 @@ func (t *Table) status(l *lease, now int64) Status {
 	until := l.until.Load()
 	s := Status{
 		ID: l.ID, State: Live, Expires: t.base.Add(time.Duration(until)), Lease: l.Lease,
-		Looked: l.looked.Load(), Struck: l.gate.struck(), Overflow: l.overflow.Load(), Active: l.gate.active(),
+		Looked: l.looked.Load(), Struck: l.struck.Load(), Overflow: l.overflow.Load(), Active: l.gate.active(),
 	}
 	switch {
 	case l.removed.Load():

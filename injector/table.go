@@ -55,8 +55,9 @@ type lease struct {
 	until atomic.Int64 // nanoseconds after Table.base; moved to the past by Remove
 	gate  *gate        // shared with an earlier lease of the same id, whose strikes may still be under way
 
-	removed          atomic.Bool
-	looked, overflow atomic.Uint64
+	removed atomic.Bool
+	// Of this lease alone: a loop may still decide by an earlier lease of the id when its gate has passed on.
+	looked, struck, overflow atomic.Uint64
 }
 
 // NewTable returns an empty table.
