@@ -18,6 +18,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -82,10 +83,9 @@ type Loop interface {
 
 // A Driver runs loops. It is made with a function that makes the Handler of each loop.
 type Driver interface {
-	// Listen opens a listening socket on addr (host:port, port 0 picks one, or unix:PATH) whose
-	// connections are reported with tag. It may be called before and during Run. Closing the Listener
-	// stops accepting; open connections stay.
-	Listen(addr string, tag int) (Listener, error)
+	// Listen opens what b says. It may be called before and during Run. Closing the Listener stops
+	// accepting; open connections stay.
+	Listen(b Bind) (Listener, error)
 	// Loops is the number of loops, fixed when the driver is made.
 	Loops() int
 	// Post queues f to run as an event of one loop and returns at once; for a pacer that releases
@@ -99,10 +99,42 @@ type Driver interface {
 	Run(ctx context.Context) error
 }
 
+// A Bind is what Listen opens.
+type Bind struct {
+	Addr string // host:port with a literal IP, port 0 picks one; or unix:PATH
+	Tag  int    // what OnAccept says of its connections
+
+	// Redirected says that a firewall sends connections here that were meant for other addresses:
+	// OnAccept's to is then where the client wanted to go (SO_ORIGINAL_DST), not where it came out.
+	Redirected bool
+
+	// Sockets are listening sockets of Addr that another process handed over, with what waits in their
+	// backlogs; they are used in place of new ones. Listen works on duplicates: the caller closes these.
+	Sockets []*os.File
+}
+
 // A Listener is one listening address.
 type Listener interface {
 	Addr() net.Addr
+	// Sockets returns duplicates of its listening sockets, to be handed to the process that takes over;
+	// the caller closes them. From then on Close leaves the file of a unix socket where it is.
+	Sockets() ([]*os.File, error)
 	Close() error
+}
+
+// A Joiner is a Loop that can move bytes between two connections without showing them to the Handler,
+// where the kernel allows it without copying them (splice). Handlers ask for it by a type assertion, and
+// relay by OnData and Send where it is missing.
+type Joiner interface {
+	// Join makes each of the two connections the source of the other, after what is queued. It returns
+	// false, and changes nothing, when these two cannot be joined. From then on, until OnClosed, neither
+	// has an event other than OnTimer; Arm, Close and Reset work as ever. The end of one direction is passed
+	// on as CloseWrite. When both have ended, or either connection breaks, OnClosed is called for both, with
+	// io.EOF after an orderly end.
+	Join(a, b Handle) bool
+	// Moved is how many bytes have been read from h and passed on since Join, valid until OnClosed has
+	// returned. A Handler that keeps an idle timer looks whether it has grown.
+	Moved(h Handle) uint64
 }
 
 // NewHandler makes the Handler of one loop.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -46,8 +47,8 @@ type fakeConn struct {
 	most    int // the most that ever waited
 }
 
-func (f *fake) Listen(addr string, tag int) (engine.Listener, error) {
-	f.tags[addr] = tag
+func (f *fake) Listen(b engine.Bind) (engine.Listener, error) {
+	f.tags[b.Addr] = b.Tag
 	return fakeListener{}, nil
 }
 func (f *fake) Loops() int { return 1 }
@@ -66,8 +67,9 @@ func (f *fake) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 
 type fakeListener struct{}
 
-func (fakeListener) Addr() net.Addr { return &net.TCPAddr{} }
-func (fakeListener) Close() error   { return nil }
+func (fakeListener) Addr() net.Addr               { return &net.TCPAddr{} }
+func (fakeListener) Sockets() ([]*os.File, error) { return nil, nil }
+func (fakeListener) Close() error                 { return nil }
 
 func (f *fake) get(h engine.Handle) *fakeConn { return f.conns[h.Index()] }
 

@@ -53,7 +53,7 @@ func (p *Proxy) bind(g *generation) (opened []string, err error) {
 		ln := p.mu.listeners[pl.key()]
 		if ln == nil {
 			tag := p.mu.tags + 1
-			l, err := p.driver.Listen(pl.addr, tag)
+			l, err := p.driver.Listen(engine.Bind{Addr: pl.addr, Tag: tag})
 			if err != nil {
 				p.unbind(opened)
 				return nil, fmt.Errorf("service %s: %w", pl.service, err)

@@ -133,7 +133,7 @@ func (s *suite) bulk(t *testing.T, network string, total int) {
 	var addr string
 	if network == "unix" {
 		addr = "unix:" + t.TempDir() + "/relay"
-		_, err := r.driver.Listen(addr, 0)
+		_, err := r.driver.Listen(engine.Bind{Addr: addr})
 		require.NoError(t, err)
 	} else {
 		addr = r.listen(0)

@@ -30,7 +30,7 @@ func (s *suite) accept(t *testing.T) {
 		}
 	}
 
-	ln, err := r.driver.Listen("[::]:0", 9) // IPv4 peers of such a listener are named as IPv4
+	ln, err := r.driver.Listen(engine.Bind{Addr: "[::]:0", Tag: 9}) // IPv4 peers of such a listener are named as IPv4
 	if err == nil {
 		dial(t, net.JoinHostPort("127.0.0.1", portOf(ln.Addr())))
 		require.Equal(t, netip.MustParseAddr("127.0.0.1"), r.next("accept").from.Addr())
@@ -57,7 +57,7 @@ func portOf(a net.Addr) string {
 // listenerClose: no new connections; open ones do not notice.
 func (s *suite) listenerClose(t *testing.T) {
 	r := s.logged(t)
-	ln, err := r.driver.Listen("127.0.0.1:0", 0)
+	ln, err := r.driver.Listen(engine.Bind{Addr: "127.0.0.1:0"})
 	require.NoError(t, err)
 	c, at := r.connect(ln.Addr().String())
 	require.NoError(t, ln.Close())
@@ -74,7 +74,7 @@ func (s *suite) listenerClose(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "pong", string(b))
 
-	again, err := r.driver.Listen(ln.Addr().String(), 0) // the port is free again
+	again, err := r.driver.Listen(engine.Bind{Addr: ln.Addr().String()}) // the port is free again
 	require.NoError(t, err)
 	require.NoError(t, again.Close())
 }
@@ -84,12 +84,12 @@ func (s *suite) listenErrors(t *testing.T) {
 	r := s.logged(t)
 	taken := r.listen(0)
 	for _, addr := range []string{taken, "127.0.0.1", "127.0.0.1:nonsense", "unix:" + t.TempDir() + "/no/such/folder"} {
-		_, err := r.driver.Listen(addr, 0)
+		_, err := r.driver.Listen(engine.Bind{Addr: addr})
 		require.Error(t, err, addr)
 	}
 	r.connect(taken) // undisturbed
 	r.stop(nil)
-	_, err := r.driver.Listen("127.0.0.1:0", 0)
+	_, err := r.driver.Listen(engine.Bind{Addr: "127.0.0.1:0"})
 	require.Error(t, err, "after Run")
 }
 
@@ -102,10 +102,10 @@ func (s *suite) listenUnix(t *testing.T) {
 	left.(*net.UnixListener).SetUnlinkOnClose(false)
 	left.Close()
 
-	ln, err := r.driver.Listen("unix:"+path, 0)
+	ln, err := r.driver.Listen(engine.Bind{Addr: "unix:" + path})
 	require.NoError(t, err, "nobody listens there")
 	require.Equal(t, path, ln.Addr().String())
-	_, err = r.driver.Listen("unix:"+path, 0)
+	_, err = r.driver.Listen(engine.Bind{Addr: "unix:" + path})
 	require.Error(t, err, "somebody listens there")
 	if c := dial(t, "unix:"+path); c != nil { // the one before may have been probed: look for ours
 		c.Write([]byte("mine"))
@@ -114,7 +114,7 @@ func (s *suite) listenUnix(t *testing.T) {
 
 	file := t.TempDir() + "/file"
 	require.NoError(t, os.WriteFile(file, []byte("precious"), 0o600))
-	_, err = r.driver.Listen("unix:"+file, 0)
+	_, err = r.driver.Listen(engine.Bind{Addr: "unix:" + file})
 	require.Error(t, err, "a file is there")
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)

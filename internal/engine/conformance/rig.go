@@ -89,7 +89,7 @@ func (r *rig) stop(cause error) {
 
 func (r *rig) listen(tag int) string {
 	r.t.Helper()
-	ln, err := r.driver.Listen("127.0.0.1:0", tag)
+	ln, err := r.driver.Listen(engine.Bind{Addr: "127.0.0.1:0", Tag: tag})
 	require.NoError(r.t, err)
 	return ln.Addr().String()
 }

@@ -20,7 +20,7 @@ func serve(t testing.TB, cfg goroutine.Config, newHandler engine.NewHandler) (*g
 	t.Helper()
 	d, err := goroutine.New(cfg, newHandler)
 	require.NoError(t, err)
-	ln, err := d.Listen("127.0.0.1:0", 0)
+	ln, err := d.Listen(engine.Bind{Addr: "127.0.0.1:0"})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)

@@ -31,7 +31,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	ln, err := d.Listen("127.0.0.1:0", 0)
+	ln, err := d.Listen(engine.Bind{Addr: "127.0.0.1:0"})
 	if err != nil {
 		panic(err)
 	}

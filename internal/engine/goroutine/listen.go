@@ -26,23 +26,36 @@ type listener struct {
 
 // Listen opens a listening socket. Connections wait in its backlog until Run. A unix socket left behind by
 // a process that is gone is replaced; one that somebody listens on is an error.
-func (d *Driver) Listen(addr string, tag int) (engine.Listener, error) {
-	ln, err := listen(addr)
+func (d *Driver) Listen(b engine.Bind) (engine.Listener, error) {
+	ln, err := listen(b.Addr)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{Listener: ln, driver: d, tag: tag, closed: make(chan struct{})}
+	l := &listener{Listener: ln, driver: d, tag: b.Tag, closed: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch d.mu.state {
 	case stopped:
 		ln.Close()
-		return nil, fmt.Errorf("listen %s: the engine has stopped", addr)
+		return nil, fmt.Errorf("listen %s: the engine has stopped", b.Addr)
 	case serving:
 		d.running.Go(l.accept)
 	}
 	d.mu.listeners[l] = struct{}{}
 	return l, nil
+}
+
+// Sockets returns a duplicate of the listening socket.
+func (l *listener) Sockets() ([]*os.File, error) {
+	ln, ok := l.Listener.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, fmt.Errorf("hand over %s: not a socket", l.Addr())
+	}
+	if u, ok := l.Listener.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	f, err := ln.File()
+	return []*os.File{f}, err
 }
 
 // Close stops accepting. Connections that wait in the backlog are refused by the kernel.

@@ -54,7 +54,7 @@ func TestSocketOptions(t *testing.T) {
 	h := deaf{make(chan engine.Handle, 1)}
 	d, err := New(Config{Loops: 1}, func(engine.Loop) engine.Handler { return h })
 	require.NoError(t, err)
-	ln, err := d.Listen("127.0.0.1:0", 0)
+	ln, err := d.Listen(engine.Bind{Addr: "127.0.0.1:0"})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
