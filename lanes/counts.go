@@ -24,18 +24,55 @@ const (
 // A tally counts the decisions about one service and one colour by reason.
 type tally [numReasons]atomic.Uint64
 
-// slots is one for every service, and for traffic to no service we know, times every colour. Only a
-// pointer each: a tally is made when its first exchange comes.
+// A shard has the counters of the loops whose sessions fall on it: a counter that two cores write costs
+// each of them a cache miss for every exchange.
+type shard struct {
+	tallies []atomic.Pointer[tally] // one for every service, and for traffic to no service we know, times every colour
+	sources [numSources]atomic.Uint64
+	_       [64]byte // the next shard is another core's
+}
+
+// numShards is a power of two. A proxy gives its loops' sessions successive upper 16 bits, so that up to
+// this many loops share nothing.
+const numShards = 16
+
+// slots is the size of shard.tallies. Only a pointer each: a tally is made when its first exchange comes.
 func (t *Table) slots() int { return (len(t.names) + 1) * (firstColor + len(t.colors)) }
 
-func (f *Filter) count(service, color int, why traffic.LaneReason) {
-	slot := &f.tallies[service*(firstColor+len(f.table.colors))+color]
+func (f *Filter) count(x *traffic.Exchange, from Source, service, color int) {
+	s := &f.shards[x.Session>>48%numShards]
+	s.sources[from].Add(1)
+	slot := &s.tallies[service*(firstColor+len(f.table.colors))+color]
 	t := slot.Load()
 	if t == nil {
 		slot.CompareAndSwap(nil, new(tally))
 		t = slot.Load()
 	}
-	t[why].Add(1)
+	t[x.LaneReason].Add(1)
+}
+
+// sum adds the shards up. A slot without exchanges is nil.
+func (f *Filter) sum() (tallies []*[numReasons]uint64, sources [numSources]uint64) {
+	tallies = make([]*[numReasons]uint64, f.table.slots())
+	for i := range f.shards {
+		s := &f.shards[i]
+		for source := range s.sources {
+			sources[source] += s.sources[source].Load()
+		}
+		for slot := range s.tallies {
+			t := s.tallies[slot].Load()
+			if t == nil {
+				continue
+			}
+			if tallies[slot] == nil {
+				tallies[slot] = new([numReasons]uint64)
+			}
+			for why := range t {
+				tallies[slot][why] += t[why].Load()
+			}
+		}
+	}
+	return tallies, sources
 }
 
 // Counts is a snapshot of what a Filter has decided.
@@ -77,11 +114,11 @@ func (f *Filter) Counts() Counts {
 		colors[c.number] = c.name
 	}
 	c := Counts{Sources: make(map[string]uint64, numSources), Conflicts: f.conflicts.Load(), Caught: f.caught.Load()}
-	for i := range f.sources {
-		c.Sources[Source(i).String()] = f.sources[i].Load()
+	tallies, sources := f.sum()
+	for i, n := range sources {
+		c.Sources[Source(i).String()] = n
 	}
-	for i := range f.tallies {
-		counted := f.tallies[i].Load()
+	for i, counted := range tallies {
 		if counted == nil {
 			continue
 		}
@@ -90,7 +127,7 @@ func (f *Filter) Counts() Counts {
 			row.Service = t.names[s-1]
 		}
 		for why := range counted {
-			if row.N = counted[why].Load(); row.N == 0 {
+			if row.N = counted[why]; row.N == 0 {
 				continue
 			}
 			reason := traffic.LaneReason(why)

@@ -10,10 +10,9 @@ import (
 // needs Dst, Src and SrcLane, the Request and Start set; it sets Color, Lane, LaneReason and Endpoints,
 // and the carriers for the next hop. One Filter serves any number of loops at once.
 type Filter struct {
-	table   *Table
-	header  []byte // Table.header, as SetHeader wants it
-	tallies []atomic.Pointer[tally]
-	sources [numSources]atomic.Uint64
+	table  *Table
+	header []byte // Table.header, as SetHeader wants it
+	shards [numShards]shard
 
 	conflicts, caught atomic.Uint64
 }
@@ -22,7 +21,11 @@ var _ traffic.Filter = (*Filter)(nil)
 
 // NewFilter returns a filter that routes by t, its counters at zero.
 func NewFilter(t *Table) *Filter {
-	return &Filter{table: t, header: []byte(t.header), tallies: make([]atomic.Pointer[tally], t.slots())}
+	f := &Filter{table: t, header: []byte(t.header)}
+	for i := range f.shards {
+		f.shards[i].tallies = make([]atomic.Pointer[tally], t.slots())
+	}
+	return f
 }
 
 // Table is what the filter routes by.
@@ -40,14 +43,12 @@ func (f *Filter) Request(x *traffic.Exchange) traffic.Action {
 	case x.SrcLane != "":
 		c.source = FromCaller
 	default:
-		f.sources[FromNothing].Add(1)
 		x.Color = ""
 		r, _ := f.table.route(x.Dst, "")
 		x.Endpoints, x.Lane, x.LaneReason = r.resolve("", x.Start)
-		f.count(r.service, baselineColor, x.LaneReason)
+		f.count(x, FromNothing, r.service, baselineColor)
 		return traffic.Action{}
 	}
-	f.sources[c.source].Add(1)
 	return f.coloured(x, &c)
 }
 
@@ -71,7 +72,7 @@ func (f *Filter) coloured(x *traffic.Exchange, c *carried) traffic.Action {
 	default:
 		x.Endpoints, x.Lane, x.LaneReason = r.resolve(x.Color, x.Start)
 	}
-	f.count(r.service, number, x.LaneReason)
+	f.count(x, c.source, r.service, number)
 	if x.LaneReason.Refused() {
 		return refuse(x)
 	}

@@ -59,9 +59,16 @@ func (x *Exchange) SetHeader(name, value []byte) {
 	x.Edits = append(x.Edits, Header{name, value})
 }
 
-// Reset empties x for the next exchange and keeps the memory of its slices.
+// Reset empties x for the next exchange and keeps the memory of its slices. Field by field: building a new
+// Exchange around the two messages copies 700 bytes three times.
 func (x *Exchange) Reset() {
+	x.ID, x.Session, x.Seq = 0, 0, 0
+	x.Start, x.FirstByte, x.Latency = 0, 0, 0
+	x.Src, x.Dst, x.SrcLane = "", "", ""
+	x.SrcAddr, x.DstAddr = netip.AddrPort{}, netip.AddrPort{}
+	x.Color, x.Lane, x.LaneReason = "", "", 0
+	x.Fault, x.Flags, x.Trace, x.Weight = Injected{}, 0, [16]byte{}, 1
 	x.Request.Reset()
 	x.Response.Reset()
-	*x = Exchange{Request: x.Request, Response: x.Response, Edits: x.Edits[:0], Weight: 1}
+	x.Edits, x.Endpoints = x.Edits[:0], nil
 }

@@ -34,7 +34,9 @@ func (m *Message) Get(name string) []byte {
 
 // Reset empties m for the next message and keeps the memory of its slices.
 func (m *Message) Reset() {
-	*m = Message{Headers: m.Headers[:0], Trailers: m.Trailers[:0], Body: m.Body[:0]}
+	m.Method, m.Target, m.Reason = nil, nil, nil
+	m.Status, m.Minor, m.BodySize = 0, 0, 0
+	m.Headers, m.Trailers, m.Body = m.Headers[:0], m.Trailers[:0], m.Body[:0]
 }
 
 // EqualFold reports whether b equals s with ASCII case ignored, the comparison RFC 9110 §5.1 asks for

@@ -1,6 +1,8 @@
 package traffic
 
 import (
+	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -41,17 +43,50 @@ func TestSetHeaderAllocatesNothing(t *testing.T) {
 	}))
 }
 
+// Every field is set before: Reset names them one by one and must not forget a new one.
 func TestResetKeepsMemoryAndForgetsTheRest(t *testing.T) {
-	x := &Exchange{ID: 1, Color: "red", Flags: FlagNoRoute}
-	x.Request.Headers = make([]Header, 3, 8)
-	x.Request.Body = make([]byte, 10, 100)
+	x := &Exchange{}
+	fill(t, reflect.ValueOf(x).Elem())
 	x.Reset()
-	require.Equal(t, 8, cap(x.Request.Headers))
-	require.Equal(t, 100, cap(x.Request.Body))
-	require.Empty(t, x.Request.Headers)
-	require.Empty(t, x.Request.Body)
-	x.Request.Headers, x.Request.Body, x.Request.Trailers, x.Response = nil, nil, nil, Message{}
+	for _, m := range []*Message{&x.Request, &x.Response} {
+		require.Equal(t, 3, cap(m.Headers))
+		require.Equal(t, 3, cap(m.Body))
+		require.Empty(t, append(m.Body, m.Reason...))
+		require.Empty(t, append(m.Headers, m.Trailers...))
+		*m = Message{Status: m.Status, Method: m.Method, Target: m.Target, Reason: m.Reason, Minor: m.Minor, BodySize: m.BodySize}
+	}
+	require.Empty(t, x.Edits)
 	require.Equal(t, Exchange{Weight: 1, Edits: x.Edits}, *x)
+}
+
+// fill makes every field of v something else than its zero value.
+func fill(t *testing.T, v reflect.Value) {
+	switch {
+	case v.Type() == reflect.TypeFor[netip.AddrPort]():
+		v.Set(reflect.ValueOf(netip.MustParseAddrPort("192.0.2.1:80")))
+	case v.CanInt():
+		v.SetInt(1)
+	case v.CanUint():
+		v.SetUint(1)
+	case v.CanFloat():
+		v.SetFloat(0.5)
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.Kind() == reflect.String:
+		v.SetString("x")
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 3, 3))
+	case v.Kind() == reflect.Array:
+		fill(t, v.Index(0))
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	default:
+		t.Fatalf("teach fill about %s", v.Type())
+	}
 }
 
 func TestLedgerBalancesOrNamesTheDifference(t *testing.T) {

@@ -12,6 +12,14 @@ import (
 // loop and is used again, so that a request allocates nothing.
 type exchange struct {
 	traffic.Exchange
+	course
+	head, back []byte // the heads of the request and the response, copied: Request and Response point into them
+
+	body, replied http1.Body // of the request, and of the response
+}
+
+// A course is what an exchange forgets when it is over.
+type course struct {
 	session *session
 	gen     *generation
 	edge    *edge
@@ -24,9 +32,7 @@ type exchange struct {
 	due   time.Time
 
 	// The request.
-	head  []byte // its head, copied: Request points into it
 	asked http1.Framing
-	body  http1.Body
 	taken int  // bytes of body consumed, framing included: above 0 it cannot be sent again
 	whole bool // the body is through, or there was none
 	id    [16]byte
@@ -38,13 +44,11 @@ type exchange struct {
 	retried  bool              // sent again: now only over a fresh connection
 
 	// The response.
-	back     []byte // its head, copied: Response points into it
-	scanned  int    // of back, for the end of the head
+	scanned  int // of back, for the end of the head
 	interims int
 	answered bool           // its final head went to the client
 	answer   http1.Framing  // as the service framed it
 	down     http1.BodyKind // as the client gets it
-	replied  http1.Body
 }
 
 const (
@@ -71,23 +75,23 @@ func (l *loop) newExchange(s *session) *exchange {
 
 func (l *loop) freeExchange(x *exchange) {
 	x.gen.live[l.number].n.Add(-1)
-	head, back := x.head, x.back
-	invariant.Poison(head)
-	invariant.Poison(back)
-	if cap(head) > maxArena {
-		head = nil
-	}
-	if cap(back) > maxArena {
-		back = nil
-	}
+	x.head, x.back = recycled(x.head), recycled(x.back)
+	x.body.Init(http1.Framing{}, nil) // lets go of nothing but what it counted
+	x.replied.Init(http1.Framing{}, nil)
+	x.course = course{}
 	x.Reset()
-	body, replied := x.body, x.replied
-	body.Init(http1.Framing{}, nil) // lets go of nothing but what it counted
-	replied.Init(http1.Framing{}, nil)
-	*x = exchange{Exchange: x.Exchange, head: head[:0], back: back[:0], body: body, replied: replied}
 	if len(l.freeExchanges) < maxFree {
 		l.freeExchanges = append(l.freeExchanges, x)
 	}
+}
+
+// recycled is an arena emptied for the next head.
+func recycled(b []byte) []byte {
+	invariant.Poison(b)
+	if cap(b) > maxArena {
+		return nil
+	}
+	return b[:0]
 }
 
 // isHead reports whether the response has no body because HEAD was asked.

@@ -8,18 +8,22 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-// ids makes the numbers of one loop: a 48-bit counter each. They begin at a random place, so that those of two proxies, or of
-// one started twice, do not meet.
+// ids makes the numbers of one loop: a 48-bit counter each, under 16 bits that follow the loop. They begin
+// at a random place, so that those of two proxies, or of one started twice, do not meet.
 type ids struct {
 	base     uint64
 	sessions uint64
 	requests uint64
 }
 
-func newIDs(loop int) ids {
+func newIDs(loops int) []ids {
 	var b [8]byte
 	rand.Read(b[:]) // never fails
-	return ids{base: binary.LittleEndian.Uint64(b[:]) + uint64(loop)<<48}
+	all := make([]ids, loops)
+	for i := range all {
+		all[i].base = binary.LittleEndian.Uint64(b[:]) + uint64(i)<<48
+	}
+	return all
 }
 
 func (i *ids) session() uint64 {

@@ -66,8 +66,8 @@ func New(cfg Config) (_ *Proxy, err error) {
 		return nil, err
 	}
 	p.drained = make(chan struct{}, len(p.loops))
-	for i, l := range p.loops {
-		l.ids = newIDs(i)
+	for i, ids := range newIDs(len(p.loops)) {
+		p.loops[i].ids = ids
 	}
 	if err := p.swap(cfg.Mesh); err != nil {
 		return nil, err
