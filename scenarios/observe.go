@@ -18,20 +18,37 @@ import (
 //
 // Only the current second is kept as histograms; a closed one is summed up, and merged into the
 // histogram of its edge and into those of the fault windows that cover the whole of it.
+//
+//	loops ─► shard, shard, shard ─ a second is over ─► closed, total, during
 type observer struct {
-	clock clock.Clock
+	clock  clock.Clock
+	shards [numShards]shard
 
-	mu struct {
+	mu struct { // locked before a shard's
 		sync.Mutex
-		start  time.Time // of second 0
-		second int
-		open   map[edge]*cell            // of the current second
+		start  time.Time                 // of second 0
+		second int                       // the current one
 		closed map[edge][]reports.Second // in order
 		total  map[edge]*cell
 		during map[string]map[edge]*cell // by window
 		// windows that are open, and since when
 		windows map[string]time.Duration
 	}
+}
+
+// numShards is a power of two. A proxy gives its loops' sessions successive upper 16 bits, so that up to
+// this many loops never wait for each other.
+const numShards = 16
+
+// A shard is the current second of the loops whose sessions fall on it.
+type shard struct {
+	mu struct {
+		sync.Mutex
+		start  int64 // of second 0, Unix nanoseconds
+		second int
+		open   map[edge]*cell
+	}
+	_ [64]byte // the next shard is another core's
 }
 
 // An edge is who called whom under which colour.
@@ -53,8 +70,10 @@ func (c *cell) add(o *cell) {
 
 func newObserver(c clock.Clock, start time.Time) *observer {
 	o := &observer{clock: c}
-	o.mu.start = start
-	o.mu.open = make(map[edge]*cell)
+	for i := range o.shards {
+		o.shards[i].mu.open = make(map[edge]*cell)
+	}
+	o.begin(start)
 	o.mu.closed = make(map[edge][]reports.Second)
 	o.mu.total = make(map[edge]*cell)
 	o.mu.during = make(map[string]map[edge]*cell)
@@ -66,10 +85,21 @@ func newObserver(c clock.Clock, start time.Time) *observer {
 func (o *observer) restart(start time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mu.start, o.mu.second = start, 0
-	clear(o.mu.open)
+	o.begin(start)
 	clear(o.mu.closed)
 	clear(o.mu.total)
+}
+
+// begin makes start the zero of the seconds.
+func (o *observer) begin(start time.Time) {
+	o.mu.start, o.mu.second = start, 0
+	for i := range o.shards {
+		s := &o.shards[i]
+		s.mu.Lock()
+		s.mu.start, s.mu.second = start.UnixNano(), 0
+		clear(s.mu.open)
+		s.mu.Unlock()
+	}
 }
 
 // Request implements traffic.Filter.
@@ -77,22 +107,37 @@ func (o *observer) Request(*traffic.Exchange) traffic.Action { return traffic.Ac
 
 // Response implements traffic.Filter. The exchange counts in the second in which it ended.
 func (o *observer) Response(x *traffic.Exchange) {
+	for s := &o.shards[x.Session>>48%numShards]; ; {
+		over, second := s.count(x)
+		if !over {
+			return
+		}
+		o.mu.Lock()
+		o.advance(second)
+		o.mu.Unlock()
+	}
+}
+
+// count takes x in, unless it ended in a later second than the current one: that has to be closed first.
+func (s *shard) count(x *traffic.Exchange) (over bool, second int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	second = int((time.Duration(x.Start-s.mu.start) + x.Latency) / time.Second)
+	if second > s.mu.second {
+		return true, second
+	}
 	e := edge{x.Src, x.Dst, x.Color}
-	failed := failed(x)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	end := time.Duration(x.Start-o.mu.start.UnixNano()) + x.Latency
-	o.advance(int(end / time.Second))
-	c := o.mu.open[e]
+	c := s.mu.open[e]
 	if c == nil {
 		c = new(cell)
-		o.mu.open[e] = c
+		s.mu.open[e] = c
 	}
 	c.count++
-	if failed {
+	if failed(x) {
 		c.errors++
 	}
 	c.latency.Record(x.Latency)
+	return false, second
 }
 
 // failed reports whether the caller was let down: no answer, or a server error. A caller that hung up
@@ -110,7 +155,7 @@ func (o *observer) advance(second int) {
 		return
 	}
 	from := time.Duration(o.mu.second) * time.Second
-	for e, c := range o.mu.open {
+	for e, c := range o.takeOpen(second) {
 		o.mu.closed[e] = append(o.mu.closed[e], reports.Second{
 			Second: o.mu.second, Count: c.count, Errors: c.errors, Latency: latencyOf(&c.latency),
 		})
@@ -121,8 +166,23 @@ func (o *observer) advance(second int) {
 			}
 		}
 	}
-	clear(o.mu.open)
 	o.mu.second = second
+}
+
+// takeOpen adds up what the shards have of the current second, and begins the next in each.
+func (o *observer) takeOpen(next int) map[edge]*cell {
+	open := make(map[edge]*cell)
+	for i := range o.shards {
+		s := &o.shards[i]
+		s.mu.Lock()
+		for e, c := range s.mu.open {
+			addTo(open, e, c)
+		}
+		clear(s.mu.open)
+		s.mu.second = next
+		s.mu.Unlock()
+	}
+	return open
 }
 
 func addTo(cells map[edge]*cell, e edge, c *cell) {
