@@ -31,13 +31,17 @@ func (u *upstream) respond(b []byte) {
 func (u *upstream) readHead(b []byte) (rest []byte) {
 	x, l, s := u.x, u.loop, u.x.session
 	limits := &l.proxy.cfg.Limits
-	rest, ok := x.collect(b, limits.Head)
-	if !ok {
-		u.arm()
-		return nil
+	n, err := u.parseAtOnce(b)
+	rest = b[n:]
+	if n == 0 && err == nil {
+		var ok bool
+		if rest, ok = x.collect(b, limits.Head); !ok {
+			u.arm()
+			return nil
+		}
+		n, err = http1.ParseResponse(x.back, x.Request.Method, &x.Response, &x.answer, limits)
+		x.scanned = 0
 	}
-	n, err := http1.ParseResponse(x.back, x.Request.Method, &x.Response, &x.answer, limits)
-	x.scanned = 0
 	switch {
 	case err != nil:
 		s.fail(502, "the service broke the protocol: "+err.Error()+"\n", traffic.FlagUpstreamProtocol)
@@ -55,9 +59,22 @@ func (u *upstream) readHead(b []byte) (rest []byte) {
 	return rest
 }
 
+// parseAtOnce reads a head that has come in one piece and is not large, as nearly all have and are: looking
+// for its end first would cost as much again. n is 0 where that cannot be.
+func (u *upstream) parseAtOnce(b []byte) (n int, err error) {
+	x := u.x
+	if len(x.back) > 0 {
+		return 0, nil
+	}
+	x.back = append(x.back, b[:min(len(b), wholeMax)]...)
+	n, err = http1.ParseResponse(x.back, x.Request.Method, &x.Response, &x.answer, &u.loop.proxy.cfg.Limits)
+	x.back = x.back[:n]
+	return n, err
+}
+
 // collect copies a head out of b until it is whole; what follows it is rest, not nil.
 func (x *exchange) collect(b []byte, limit int) (rest []byte, ok bool) {
-	if len(x.back) == 0 { // nearly always it comes in one piece: copy no more than the head
+	if len(x.back) == 0 { // copy no more than the head
 		end, next := http1.HeadEnd(b, 0)
 		if end > 0 {
 			x.back = append(x.back, b[:end]...)
