@@ -179,6 +179,11 @@ func TestCountsAddUpUnderConcurrency(t *testing.T) {
 	const loops, each = 8, 500
 	var wg sync.WaitGroup
 	for i := range loops {
+		request := func(dst string, headers ...string) *traffic.Exchange {
+			x := request(dst, headers...)
+			x.Session = uint64(i/2) << 48 // pairs of loops that share a shard
+			return x
+		}
 		wg.Go(func() {
 			for j := range each {
 				filter.Request(request("packet"))

@@ -27,7 +27,9 @@ func TestObserverKeepsSecondsEdgesAndWindows(t *testing.T) {
 	put := func(at time.Duration, color traffic.Color, latency time.Duration, status int) {
 		t.Helper()
 		clk.now = start.Add(at + latency)
-		o.Response(exchangeAt(start, at, latency, "shake", "packet", color, status))
+		x := exchangeAt(start, at, latency, "shake", "packet", color, status)
+		x.Session = uint64(status+int(at.Seconds())) << 48 // from several loops
+		o.Response(x)
 	}
 	put(100*time.Millisecond, "", time.Millisecond, 200)
 	put(1500*time.Millisecond, "red", 2*time.Millisecond, 200)
