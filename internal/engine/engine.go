@@ -84,7 +84,7 @@ type Loop interface {
 // A Driver runs loops. It is made with a function that makes the Handler of each loop.
 type Driver interface {
 	// Listen opens what b says. It may be called before and during Run. Closing the Listener stops
-	// accepting; open connections stay.
+	// accepting; open connections stay. See Listener.Close.
 	Listen(b Bind) (Listener, error)
 	// Loops is the number of loops, fixed when the driver is made.
 	Loops() int
@@ -119,6 +119,9 @@ type Listener interface {
 	// Sockets returns duplicates of its listening sockets, to be handed to the process that takes over;
 	// the caller closes them. From then on Close leaves the file of a unix socket where it is.
 	Sockets() ([]*os.File, error)
+	// Close stops accepting. What has been accepted is told by OnAccept before it returns, or at least before
+	// anything that is posted from then on, so that a drain overlooks nobody. Not for use within an event.
+	// Connections in the backlog are refused by the kernel, unless another process has the socket too.
 	Close() error
 }
 

@@ -133,6 +133,14 @@ func (c ref) do(f func(m *machine, h engine.Handle)) {
 // logged runs a driver whose events all go to r.events, and that otherwise does nothing.
 func (s *suite) logged(t *testing.T) *rig {
 	t.Helper()
+	r := s.loggedSoon(t)
+	r.run()
+	return r
+}
+
+// loggedSoon is logged before run.
+func (s *suite) loggedSoon(t *testing.T) *rig {
+	t.Helper()
 	events := make(chan event, 1<<16)
 	var r *rig
 	log := func(e event) {
@@ -157,7 +165,6 @@ func (s *suite) logged(t *testing.T) *rig {
 		}
 	})
 	r.events = events
-	r.run()
 	return r
 }
 

@@ -92,7 +92,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	}
 	d.mu.state, d.ctx = serving, ctx
 	for ln := range d.mu.listeners {
-		d.running.Go(ln.accept)
+		ln.start()
 	}
 	d.mu.Unlock()
 	for _, l := range d.loops {

@@ -17,73 +17,83 @@ import (
 )
 
 type listener struct {
-	net.Listener
-	driver *Driver
-	tag    int
-	closed chan struct{}
-	once   sync.Once
+	sockets []net.Listener // one, or as many as were handed over
+	driver  *Driver
+	tag     int
+	closed  chan struct{}
+	once    sync.Once
+	taking  sync.WaitGroup // those that accept, and connections that OnAccept has not been told of yet
 }
 
-// Listen opens a listening socket. Connections wait in its backlog until Run. A unix socket left behind by
-// a process that is gone is replaced; one that somebody listens on is an error.
+// Listen opens a listening socket, or goes on with those handed over. Connections wait in the backlog until
+// Run. A unix socket left behind by a process that is gone is replaced; one that somebody listens on is an
+// error.
 func (d *Driver) Listen(b engine.Bind) (engine.Listener, error) {
-	ln, err := listen(b.Addr)
+	sockets, err := open(b)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{Listener: ln, driver: d, tag: b.Tag, closed: make(chan struct{})}
+	l := &listener{sockets: sockets, driver: d, tag: b.Tag, closed: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch d.mu.state {
 	case stopped:
-		ln.Close()
+		_ = l.shut() // the sockets are gone whatever close says
 		return nil, fmt.Errorf("listen %s: the engine has stopped", b.Addr)
 	case serving:
-		d.running.Go(l.accept)
+		l.start()
 	}
 	d.mu.listeners[l] = struct{}{}
 	return l, nil
 }
 
-// Sockets returns a duplicate of the listening socket.
-func (l *listener) Sockets() ([]*os.File, error) {
-	ln, ok := l.Listener.(interface{ File() (*os.File, error) })
-	if !ok {
-		return nil, fmt.Errorf("hand over %s: not a socket", l.Addr())
-	}
-	if u, ok := l.Listener.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
-	}
-	f, err := ln.File()
-	return []*os.File{f}, err
-}
+// Addr is where the first of its sockets listens, and so do the others.
+func (l *listener) Addr() net.Addr { return l.sockets[0].Addr() }
 
-// Close stops accepting. Connections that wait in the backlog are refused by the kernel.
+// Close stops accepting and returns when OnAccept has been told of all that came. Connections that wait in
+// the backlog are refused by the kernel, unless another process has the socket too.
 func (l *listener) Close() error {
 	l.driver.mu.Lock()
 	delete(l.driver.mu.listeners, l)
 	l.driver.mu.Unlock()
-	return l.shut()
+	err := l.shut()
+	l.taking.Wait()
+	return err
 }
 
 func (l *listener) shut() (err error) {
 	l.once.Do(func() {
 		close(l.closed)
-		err = l.Listener.Close()
+		for _, s := range l.sockets {
+			err = errors.Join(err, s.Close())
+		}
 	})
 	return err
 }
 
+// start begins to accept from every socket: in a group that shares an address, the kernel gives each its
+// part of the connections, whether anybody takes them or not.
+func (l *listener) start() {
+	for _, s := range l.sockets {
+		l.taking.Add(1)
+		l.driver.running.Go(func() {
+			defer l.taking.Done()
+			l.accept(s)
+		})
+	}
+}
+
 // accept hands each connection to a goroutine at once: it waits for no loop and for no dial.
-func (l *listener) accept() {
+func (l *listener) accept(s net.Listener) {
 	d := l.driver
 	for wait := time.Duration(0); ; {
-		nc, err := l.Accept()
+		nc, err := s.Accept()
 		if err == nil {
 			wait = 0
 			d.stats.accepted.Add(1)
 			loop := d.loops[int(d.next.Add(1))%len(d.loops)]
-			d.running.Go(func() { loop.serve(nc.(socket), l.tag) })
+			l.taking.Add(1)
+			d.running.Go(func() { loop.serve(nc.(socket), l) })
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -101,19 +111,21 @@ func (l *listener) accept() {
 	}
 }
 
-// serve is the life of an accepted connection.
-func (l *loop) serve(s socket, tag int) {
+// serve is the life of a connection accepted by ln.
+func (l *loop) serve(s socket, ln *listener) {
 	c := newConn(l)
 	from, to := addrPort(s.RemoteAddr()), addrPort(s.LocalAddr())
 	l.lock()
 	if l.stopped || c.attach(s) != nil {
 		l.unlock()
+		ln.taking.Done()
 		s.Close()
 		return
 	}
 	l.add(c)
-	l.handler.OnAccept(c.handle, tag, from, to)
+	l.handler.OnAccept(c.handle, ln.tag, from, to)
 	l.unlock()
+	ln.taking.Done()
 	c.read()
 }
 
@@ -125,6 +137,14 @@ func addrPort(a net.Addr) netip.AddrPort {
 	}
 	ap := tcp.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+func open(b engine.Bind) ([]net.Listener, error) {
+	if len(b.Sockets) > 0 {
+		return adopt(b)
+	}
+	ln, err := listen(b.Addr)
+	return []net.Listener{ln}, err
 }
 
 func listen(addr string) (net.Listener, error) {
