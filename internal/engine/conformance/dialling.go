@@ -19,9 +19,6 @@ import (
 // dialErrors: OnClosed says why there is no connection.
 func (s *suite) dialErrors(t *testing.T) {
 	r := s.logged(t)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	ln.Close()
 	f := func(addr string, want func(error) bool) {
 		t.Helper()
 		r.post(0, func(m *machine) {
@@ -34,7 +31,7 @@ func (s *suite) dialErrors(t *testing.T) {
 		_, port, _ := net.SplitHostPort(addr)
 		require.ErrorContains(t, err, port, "dial %q", addr)
 	}
-	f(ln.Addr().String(), func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) })
+	f(refusing(t), func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) })
 	f("unix:"+t.TempDir()+"/nobody", func(err error) bool { return errors.Is(err, fs.ErrNotExist) })
 	any := func(error) bool { return true }
 	f("nowhere.invalid:80", any)
@@ -44,7 +41,7 @@ func (s *suite) dialErrors(t *testing.T) {
 }
 
 // deaf listens so that no connection can be made: its backlog is full. It returns its address.
-func deaf(t *testing.T) string {
+func deaf(t testing.TB) string {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	require.NoError(t, err)
@@ -104,12 +101,7 @@ func (s *suite) dialGivenUp(t *testing.T) {
 		}
 		heard <- err
 	})
-	refused := func() string {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer ln.Close()
-		return ln.Addr().String()
-	}()
+	refused := refusing(t)
 	r := s.logged(t)
 	hangs := deaf(t)
 	for _, end := range []func(*machine, engine.Handle){(*machine).Close, (*machine).Reset} {

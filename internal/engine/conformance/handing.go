@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +58,9 @@ func (s *suite) handOverAt(t *testing.T, addr string) {
 	old.stop(nil)
 	heir.connect(at)
 	require.NoError(t, next.Close())
+	if path, ok := strings.CutPrefix(at, "unix:"); ok {
+		require.FileExists(t, path, "neither knows whether it is the last")
+	}
 }
 
 // group: sockets that share an address are all accepted from. The kernel spreads connections over them and

@@ -47,6 +47,11 @@ func (s *suite) start(t *testing.T, make func(m *machine) hooks) *rig {
 func (s *suite) prepare(t *testing.T, make func(m *machine) hooks) *rig {
 	t.Helper()
 	expectNoLeaks(t)
+	return s.newRig(t, make)
+}
+
+func (s *suite) newRig(t *testing.T, make func(m *machine) hooks) *rig {
+	t.Helper()
 	r := &rig{t: t}
 	r.driver = s.newDriver(func(l engine.Loop) engine.Handler {
 		m := &machine{t: t, loop: l, ended: &r.ended, conns: map[engine.Handle]*life{}}
@@ -84,6 +89,11 @@ func (r *rig) stop(cause error) {
 		require.NoError(r.t, err, "Run")
 	case <-time.After(patience):
 		r.t.Fatalf("Run has not returned %s after its context ended\n%s", patience, stacks())
+	}
+	for i, m := range r.machines {
+		if len(m.conns) > 0 {
+			r.t.Errorf("Run has returned, and %d connections of loop %d have not heard of it", len(m.conns), i)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/socket"
 )
 
 // adopt makes listeners of sockets that another process handed over. The file of a unix socket is not
@@ -39,7 +40,7 @@ func (l alive) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.SetKeepAliveConfig(keepAlive) // an error means that it is dead already, which reading finds out
+	_ = c.SetKeepAliveConfig(socket.KeepAlive) // an error means that it is dead already, which reading finds out
 	return c, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/loopkit"
 )
 
 // A conn is one connection. Its reader goroutine starts with the dial or the accept, and its end is the
@@ -17,7 +18,7 @@ type conn struct {
 	handle engine.Handle
 
 	// Set once, before the Handler can use the connection.
-	socket socket
+	socket stream
 	raw    syscall.RawConn
 
 	// Guarded by the loop's lock.
@@ -30,7 +31,7 @@ type conn struct {
 	unread   bool // the reader has stopped while linger was set: the flusher closes the descriptor
 	flushing bool // the flusher goroutine exists
 	waiting  int  // bytes queued, with those the flusher is writing
-	queue    queue
+	queue    loopkit.Queue
 	broken   error // the write that failed
 	timer    timer
 	giveUp   context.CancelFunc // ends the dial
@@ -41,9 +42,9 @@ type conn struct {
 	failed  atomic.Bool // broken is set: stop waiting
 
 	// The reader's own.
-	in     *page // read, and not handed over yet
-	inErr  error // io.EOF, or why reading ended
-	lost   error // found while not reading: the connection was reset
+	in     *loopkit.Page // read, and not handed over yet
+	inErr  error         // io.EOF, or why reading ended
+	lost   error         // found while not reading: the connection was reset
 	readFn func(fd uintptr) bool
 
 	// Send's own, under the loop's lock.
@@ -54,8 +55,8 @@ type conn struct {
 	flushFn func()
 }
 
-// A socket is a *net.TCPConn or a *net.UnixConn.
-type socket interface {
+// A stream is a *net.TCPConn or a *net.UnixConn.
+type stream interface {
 	net.Conn
 	syscall.Conn
 	CloseWrite() error
@@ -68,13 +69,13 @@ func newConn(l *loop) *conn {
 }
 
 // attach makes c an open connection on s.
-func (c *conn) attach(s socket) error {
+func (c *conn) attach(s stream) error {
 	raw, err := s.SyscallConn()
 	if err != nil {
 		return err
 	}
 	c.socket, c.raw, c.open = s, raw, true
-	c.loop.driver.stats.open.Add(1)
+	c.loop.driver.stats.Open.Add(1)
 	return nil
 }
 
@@ -105,16 +106,16 @@ func (c *conn) fail(err error) {
 // end makes the Handler's handle void and wakes the reader, which closes the descriptor.
 func (c *conn) end() {
 	c.gone = true
-	c.loop.remove(c)
+	c.loop.conns.Remove(c.handle)
 	c.stopTimer()
 	if !c.linger {
-		c.queue.drop()
+		c.queue.Drop()
 	}
 	if !c.open {
 		c.giveUp()
 		return
 	}
-	c.loop.driver.stats.open.Add(-1)
+	c.loop.driver.stats.Open.Add(-1)
 	if c.linger {
 		c.paused = false // what still arrives is read and thrown away: closing over it would send RST and lose the queue
 		c.listenAgain()
@@ -135,7 +136,7 @@ func (c *conn) listenAgain() {
 func (c *conn) abandon() {
 	delete(c.loop.closing, c)
 	c.linger = false
-	c.queue.drop()
+	c.queue.Drop()
 	c.socket.SetDeadline(past)
 }
 

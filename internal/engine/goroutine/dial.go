@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/socket"
 )
 
 // Dial starts to connect on a goroutine of its own, which becomes the reader. timeout <= 0 leaves it to
@@ -19,7 +20,7 @@ func (l *loop) Dial(addr string, timeout time.Duration) engine.Handle {
 		return 0
 	}
 	c := newConn(l)
-	l.add(c)
+	c.handle = l.conns.Add(c)
 	ctx, cancel := context.WithCancel(l.driver.ctx)
 	c.giveUp = cancel
 	l.driver.running.Go(func() { c.dial(ctx, addr, timeout) })
@@ -36,7 +37,7 @@ func (c *conn) dial(ctx context.Context, addr string, timeout time.Duration) {
 	}
 	if err != nil || c.gone {
 		if !c.gone {
-			l.driver.stats.dialErrors.Add(1)
+			l.driver.stats.DialErrors.Add(1)
 			c.fail(err)
 		}
 		l.unlock()
@@ -45,8 +46,8 @@ func (c *conn) dial(ctx context.Context, addr string, timeout time.Duration) {
 		}
 		return
 	}
-	l.driver.stats.dialled.Add(1)
-	if c.queue.head != nil {
+	l.driver.stats.Dialled.Add(1)
+	if c.queue.Len() > 0 {
 		c.startFlusher()
 	} else if c.shut {
 		c.sendFIN()
@@ -56,11 +57,8 @@ func (c *conn) dial(ctx context.Context, addr string, timeout time.Duration) {
 	c.read()
 }
 
-// keepAlive finds peers that vanished without a word after about a minute and a half.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4}
-
-func connect(ctx context.Context, addr string, timeout time.Duration) (socket, error) {
-	dialer := net.Dialer{Timeout: timeout, KeepAliveConfig: keepAlive} // TCP_NODELAY is Go's default
+func connect(ctx context.Context, addr string, timeout time.Duration) (stream, error) {
+	dialer := net.Dialer{Timeout: timeout, KeepAliveConfig: socket.KeepAlive} // TCP_NODELAY is Go's default
 	network, address := "tcp", addr
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, address = "unix", path
@@ -71,5 +69,5 @@ func connect(ctx context.Context, addr string, timeout time.Duration) (socket, e
 	if err != nil {
 		return nil, err
 	}
-	return nc.(socket), nil
+	return nc.(stream), nil
 }

@@ -1,40 +1,20 @@
 package goroutine
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/loopkit"
 )
 
-// Config of a Driver. Zero fields take the default named beside them.
-type Config struct {
-	Loops  int           // 0 means one per processor Go may use (GOMAXPROCS)
-	Linger time.Duration // how long a closed connection may go on without taking a queued byte; 0 means 30s
-	Logger *slog.Logger  // nil logs nothing
-}
+// Config of a Driver.
+type Config = loopkit.Config
 
-func (c *Config) check() error {
-	if c.Loops < 0 {
-		return fmt.Errorf("engine: %d loops: must not be negative", c.Loops)
-	}
-	if c.Linger < 0 {
-		return fmt.Errorf("engine: linger %s: must not be negative", c.Linger)
-	}
-	c.Loops = cmp.Or(c.Loops, runtime.GOMAXPROCS(0))
-	c.Linger = cmp.Or(c.Linger, 30*time.Second)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	return nil
-}
+// Stats is what a Driver has done since it was made.
+type Stats = loopkit.Stats
 
 // A Driver is an engine.Driver. New makes it.
 type Driver struct {
@@ -45,7 +25,7 @@ type Driver struct {
 	done  chan struct{} // closed when Run has returned
 
 	running sync.WaitGroup // every goroutine and every armed timer
-	stats   stats
+	stats   loopkit.Counters
 
 	mu struct {
 		sync.Mutex
@@ -66,7 +46,7 @@ var _ engine.Driver = (*Driver)(nil)
 
 // New makes a Driver and calls newHandler once for each of its loops. It opens nothing yet.
 func New(cfg Config, newHandler engine.NewHandler) (*Driver, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	d := &Driver{cfg: cfg, done: make(chan struct{})}
@@ -114,6 +94,16 @@ func (d *Driver) Run(ctx context.Context) error {
 	d.running.Wait()
 	close(d.done)
 	return nil
+}
+
+// Stats may be called at any time.
+func (d *Driver) Stats() Stats {
+	s := d.stats.Stats()
+	for _, l := range d.loops {
+		s.In += l.in.Load()
+		s.Out += l.out.Load()
+	}
+	return s
 }
 
 // Each runs f on every loop and waits for them. Before Run it waits for Run; within an event it would wait

@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/socket"
 )
 
 type listener struct {
 	sockets []net.Listener // one, or as many as were handed over
 	driver  *Driver
-	tag     int
+	bind    engine.Bind
 	closed  chan struct{}
 	once    sync.Once
 	taking  sync.WaitGroup // those that accept, and connections that OnAccept has not been told of yet
@@ -33,7 +34,7 @@ func (d *Driver) Listen(b engine.Bind) (engine.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{sockets: sockets, driver: d, tag: b.Tag, closed: make(chan struct{})}
+	l := &listener{sockets: sockets, driver: d, bind: b, closed: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch d.mu.state {
@@ -90,10 +91,10 @@ func (l *listener) accept(s net.Listener) {
 		nc, err := s.Accept()
 		if err == nil {
 			wait = 0
-			d.stats.accepted.Add(1)
+			d.stats.Accepted.Add(1)
 			loop := d.loops[int(d.next.Add(1))%len(d.loops)]
 			l.taking.Add(1)
-			d.running.Go(func() { loop.serve(nc.(socket), l) })
+			d.running.Go(func() { loop.serve(nc.(stream), l) })
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -101,7 +102,7 @@ func (l *listener) accept(s net.Listener) {
 		}
 		// Nearly always no descriptors left (EMFILE): they come back when connections end.
 		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-		d.stats.acceptErrors.Add(1)
+		d.stats.AcceptErrors.Add(1)
 		d.cfg.Logger.Warn("accept", "listener", l.Addr().String(), "error", err, "again in", wait)
 		select {
 		case <-time.After(wait):
@@ -112,9 +113,12 @@ func (l *listener) accept(s net.Listener) {
 }
 
 // serve is the life of a connection accepted by ln.
-func (l *loop) serve(s socket, ln *listener) {
+func (l *loop) serve(s stream, ln *listener) {
 	c := newConn(l)
 	from, to := addrPort(s.RemoteAddr()), addrPort(s.LocalAddr())
+	if ln.bind.Redirected {
+		to = intended(s, to)
+	}
 	l.lock()
 	if l.stopped || c.attach(s) != nil {
 		l.unlock()
@@ -122,11 +126,25 @@ func (l *loop) serve(s socket, ln *listener) {
 		s.Close()
 		return
 	}
-	l.add(c)
-	l.handler.OnAccept(c.handle, ln.tag, from, to)
+	c.handle = l.conns.Add(c)
+	l.handler.OnAccept(c.handle, ln.bind.Tag, from, to)
 	l.unlock()
 	ln.taking.Done()
 	c.read()
+}
+
+// intended is where the client of s wanted to go before a firewall redirected it; to, when none did.
+func intended(s stream, to netip.AddrPort) netip.AddrPort {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return to
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if dst := socket.OriginalDst(int(fd)); dst.IsValid() {
+			to = dst
+		}
+	})
+	return to
 }
 
 // addrPort is zero for a unix socket.
@@ -148,31 +166,18 @@ func open(b engine.Bind) ([]net.Listener, error) {
 }
 
 func listen(addr string) (net.Listener, error) {
-	config := net.ListenConfig{KeepAliveConfig: keepAlive}
+	config := net.ListenConfig{KeepAliveConfig: socket.KeepAlive}
 	config.SetMultipathTCP(false) // Go's default; it costs a layer in the kernel and brings a proxy nothing
 	path, ok := strings.CutPrefix(addr, "unix:")
 	if !ok {
 		return config.Listen(context.Background(), "tcp", addr)
 	}
 	ln, err := config.Listen(context.Background(), "unix", path)
-	if errors.Is(err, syscall.EADDRINUSE) && abandoned(path) {
+	if errors.Is(err, syscall.EADDRINUSE) && socket.Abandoned(path) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("replace socket nobody listens on: %w", err)
 		}
 		return config.Listen(context.Background(), "unix", path)
 	}
 	return ln, err
-}
-
-// abandoned reports whether path is a socket that nobody listens on.
-func abandoned(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != fs.ModeSocket {
-		return false
-	}
-	nc, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
-		nc.Close()
-	}
-	return errors.Is(err, syscall.ECONNREFUSED)
 }

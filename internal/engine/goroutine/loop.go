@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/loopkit"
 	"github.com/redlane/redlane/internal/invariant"
 )
 
@@ -23,16 +24,9 @@ type loop struct {
 	now     time.Time // of the current event; zero until somebody asks
 	stopped bool      // Run is ending: nothing new
 
-	slots []slot
-	free  []uint32
+	conns loopkit.Table[conn]
 	// closing holds connections the Handler closed while bytes were queued. They have no handle any more.
 	closing map[*conn]struct{}
-}
-
-// A slot is the place a handle points at. gen grows with every use, so that an old handle finds nothing.
-type slot struct {
-	gen  uint32
-	conn *conn
 }
 
 var _ engine.Loop = (*loop)(nil)
@@ -62,39 +56,10 @@ func (l *loop) Now() time.Time {
 	return l.now
 }
 
-// add gives c a slot and a handle.
-func (l *loop) add(c *conn) {
-	var i uint32
-	if n := len(l.free); n > 0 {
-		i, l.free = l.free[n-1], l.free[:n-1]
-	} else {
-		i = uint32(len(l.slots))
-		l.slots = append(l.slots, slot{gen: 1})
-	}
-	s := &l.slots[i]
-	s.conn = c
-	c.handle = engine.Handle(s.gen)<<32 | engine.Handle(i)
-}
-
-// remove takes c's slot back. From here on its handle names nothing.
-func (l *loop) remove(c *conn) {
-	i := uint32(c.handle)
-	s := &l.slots[i]
-	s.conn = nil
-	if s.gen++; s.gen == 0 {
-		s.gen = 1
-	}
-	l.free = append(l.free, i)
-}
-
 // get returns the connection h names, or nil when it is gone.
 func (l *loop) get(h engine.Handle) *conn {
 	l.serial.Inside("loop method called outside of an event")
-	i, gen := uint32(h), uint32(h>>32)
-	if int(i) >= len(l.slots) || l.slots[i].gen != gen {
-		return nil
-	}
-	return l.slots[i].conn
+	return l.conns.Get(h)
 }
 
 // CloseWrite sends FIN after everything queued.
@@ -143,10 +108,8 @@ func (l *loop) Resume(h engine.Handle) {
 func (l *loop) stop(cause error) {
 	l.lock()
 	l.stopped = true
-	for i := range l.slots { // nothing is added any more
-		if c := l.slots[i].conn; c != nil {
-			c.fail(cause)
-		}
+	for c := range l.conns.All() {
+		c.fail(cause)
 	}
 	for c := range l.closing {
 		c.abandon()

@@ -2,7 +2,6 @@ package goroutine
 
 import (
 	"context"
-	"math"
 	"net"
 	"net/netip"
 	"testing"
@@ -23,32 +22,6 @@ func (deaf) OnEOF(engine.Handle)                                    {}
 func (deaf) OnWritable(engine.Handle)                               {}
 func (deaf) OnClosed(engine.Handle, error)                          {}
 func (deaf) OnTimer(engine.Handle)                                  {}
-
-// A slot may be used 2^32-1 times before a handle names something else, and generation 0 is never used:
-// with it, slot 0 would have the handle that names none.
-func TestGenerations(t *testing.T) {
-	d, err := New(Config{Loops: 1}, func(engine.Loop) engine.Handler { return deaf{} })
-	require.NoError(t, err)
-	l := d.loops[0]
-	l.lock()
-	defer l.unlock()
-	a := newConn(l)
-	l.add(a)
-	require.NotZero(t, a.handle)
-	require.Same(t, a, l.get(a.handle))
-	l.remove(a)
-	require.Nil(t, l.get(a.handle))
-
-	b := newConn(l)
-	l.slots[0].gen = math.MaxUint32
-	l.add(b)
-	l.remove(b)
-	c := newConn(l)
-	l.add(c)
-	require.Equal(t, a.handle, c.handle, "after all generations the first comes again")
-	require.Nil(t, l.get(b.handle))
-	require.Nil(t, l.get(0))
-}
 
 func TestSocketOptions(t *testing.T) {
 	h := deaf{make(chan engine.Handle, 1)}
@@ -93,30 +66,4 @@ func TestMisuseIsCaught(t *testing.T) {
 	d, err := New(Config{Loops: 1}, func(engine.Loop) engine.Handler { return deaf{} })
 	require.NoError(t, err)
 	require.PanicsWithValue(t, "BUG: loop method called outside of an event", func() { d.loops[0].Send(1, nil) })
-}
-
-func TestQueue(t *testing.T) {
-	var q queue
-	want := make([]byte, 3*pageSize+5)
-	for i := range want {
-		want[i] = byte(i * 7 / 3)
-	}
-	for i, b := 0, want; len(b) > 0; i++ {
-		n := min(len(b), 1+i*997%20_000)
-		q.push(b[:n])
-		b = b[n:]
-	}
-	var got []byte
-	pages := 0
-	for p := q.pop(); p != nil; p = q.pop() {
-		got = append(got, p.b[:p.n]...)
-		putPage(p)
-		pages++
-	}
-	require.Equal(t, want, got)
-	require.Equal(t, 4, pages)
-	q.push(want[:10])
-	q.drop()
-	require.Nil(t, q.pop())
-	require.Nil(t, q.tail)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/redlane/redlane/internal/engine/loopkit"
 )
 
 // read is the reader: it waits for bytes without a page, hands them over, and closes the descriptor when
@@ -16,7 +18,7 @@ func (c *conn) read() {
 	for c.step(c.raw.Read(c.readFn)) {
 	}
 	if c.in != nil {
-		putPage(c.in)
+		loopkit.PutPage(c.in)
 		c.in = nil
 	}
 }
@@ -34,17 +36,17 @@ func (c *conn) readable(fd uintptr) bool {
 	if c.in != nil || c.inErr != nil {
 		return true
 	}
-	p := getPage()
+	p := loopkit.GetPage()
 	for {
-		n, err := unix.Read(int(fd), p.b[:])
+		n, err := unix.Read(int(fd), p.B[:])
 		if n > 0 {
-			p.n, c.in = n, p
+			p.N, c.in = n, p
 			return true
 		}
 		if err == unix.EINTR {
 			continue
 		}
-		putPage(p)
+		loopkit.PutPage(p)
 		switch err {
 		case unix.EAGAIN:
 			return c.failed.Load()
@@ -114,9 +116,11 @@ func (c *conn) event(err error) {
 	case c.in != nil:
 		p := c.in
 		c.in = nil
-		c.loop.in.Add(uint64(p.n))
-		h.OnData(c.handle, p.b[:p.n])
-		putPage(p)
+		c.loop.in.Add(uint64(p.N))
+		h.OnData(c.handle, p.B[:p.N])
+		loopkit.PutPage(p)
+	case errors.Is(c.inErr, io.EOF) && (!c.shut || c.flushing) && c.wasReset(): // our FIN comes after what is being flushed
+		c.fail(c.opError("read", unix.ECONNRESET))
 	case errors.Is(c.inErr, io.EOF):
 		c.inErr, c.eof = nil, true
 		c.quiet.Store(true)
@@ -126,10 +130,20 @@ func (c *conn) event(err error) {
 	}
 }
 
+// wasReset tells a reset from an end. The error of a reset is told once, and it may be a write that hears it:
+// reading then finds no bytes, which looks like FIN. But after FIN the kernel waits for ours.
+func (c *conn) wasReset() (yes bool) {
+	_ = c.raw.Control(func(fd uintptr) { // an error means that it is closed here: nobody asks any more
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		yes = err == nil && info.State == unix.BPF_TCP_CLOSE
+	})
+	return yes
+}
+
 // discard throws away what came after Close. It reports whether more may come.
 func (c *conn) discard() bool {
 	if c.in != nil {
-		putPage(c.in)
+		loopkit.PutPage(c.in)
 		c.in = nil
 	}
 	c.socket.SetReadDeadline(time.Time{})

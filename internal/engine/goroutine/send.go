@@ -1,9 +1,13 @@
 package goroutine
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/loopkit"
+	"github.com/redlane/redlane/internal/engine/socket"
 )
 
 // Send writes b at once when nothing waits, and queues a copy of what the kernel does not take.
@@ -22,7 +26,7 @@ func (l *loop) Send(h engine.Handle, b []byte) (waiting int) {
 			return 0
 		}
 	}
-	c.queue.push(b)
+	c.queue.Push(b)
 	c.waiting += len(b)
 	if c.open && !c.flushing {
 		c.startFlusher()
@@ -54,7 +58,7 @@ func (c *conn) write(fd uintptr) bool {
 		}
 		c.outN = max(n, 0)
 		c.outErr = err
-		if err == unix.EAGAIN {
+		if err == unix.EAGAIN || err != nil && socket.Held(err) {
 			c.outErr = nil
 		}
 		return true
@@ -66,7 +70,7 @@ func (c *conn) write(fd uintptr) bool {
 func (c *conn) breakOff(err error) {
 	c.broken = err
 	c.failed.Store(true)
-	c.queue.drop()
+	c.queue.Drop()
 	c.waiting = 0
 	c.socket.SetReadDeadline(past)
 }
@@ -82,16 +86,16 @@ func (c *conn) flush() {
 	l := c.loop
 	defer l.driver.running.Done()
 	l.lock()
-	for p := c.queue.pop(); p != nil; p = c.queue.pop() {
+	for p := c.queue.Pop(); p != nil; p = c.queue.Pop() {
 		if c.linger {
 			c.allowLinger()
 		}
 		l.unlock()
-		n, err := c.socket.Write(p.b[:p.n])
+		n, err := c.writePage(p.B[:p.N])
 		l.out.Add(uint64(n))
 		l.lock()
-		c.waiting -= p.n
-		putPage(p)
+		c.waiting -= p.N
+		loopkit.PutPage(p)
 		if err != nil {
 			c.breakOff(err)
 			break
@@ -112,6 +116,21 @@ func (c *conn) flush() {
 	l.unlock()
 	if unread {
 		c.socket.Close()
+	}
+}
+
+// writePage waits until the kernel has taken all of b.
+func (c *conn) writePage(b []byte) (n int, err error) {
+	for hold := socket.FirstHold; ; hold = min(2*hold, socket.MostHold) {
+		k, err := c.socket.Write(b[n:])
+		n += k
+		if !socket.Held(err) {
+			return n, err
+		}
+		if k > 0 {
+			hold = socket.FirstHold
+		}
+		time.Sleep(hold)
 	}
 }
 

@@ -1,0 +1,34 @@
+package epoll_test
+
+import (
+	"testing"
+
+	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/conformance"
+	"github.com/redlane/redlane/internal/engine/epoll"
+)
+
+func newDriver(cfg epoll.Config, newHandler engine.NewHandler) (conformance.Counted, error) {
+	return epoll.New(cfg, newHandler)
+}
+
+// loops makes drivers with this many loops.
+func loops(n int) func(engine.NewHandler) engine.Driver {
+	return func(newHandler engine.NewHandler) engine.Driver {
+		d, err := epoll.New(epoll.Config{Loops: n}, newHandler)
+		if err != nil {
+			panic(err)
+		}
+		return d
+	}
+}
+
+func TestConformance(t *testing.T) { conformance.Run(t, loops(3)) }
+func TestConfigured(t *testing.T)  { conformance.RunConfigured(t, newDriver) }
+func TestAllocs(t *testing.T)      { conformance.RunAllocs(t, newDriver) }
+func TestIdleMemory(t *testing.T)  { conformance.RunIdleMemory(t, newDriver, 4<<10) }
+func TestGC(t *testing.T)          { conformance.RunGC(t, loops(1)) }
+
+func FuzzDriver(f *testing.F) { conformance.Fuzz(f, loops(3)) }
+
+func BenchmarkDriver(b *testing.B) { conformance.Bench(b, newDriver) }

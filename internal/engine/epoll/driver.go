@@ -1,0 +1,148 @@
+package epoll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/loopkit"
+)
+
+// Config of a Driver.
+type Config = loopkit.Config
+
+// Stats is what a Driver has done since it was made.
+type Stats = loopkit.Stats
+
+// A Driver is an engine.Driver. New makes it.
+type Driver struct {
+	cfg   Config
+	loops []*loop
+	next  atomic.Uint32 // spreads connections of a listener that has fewer sockets than there are loops
+	done  chan struct{} // closed when Run has returned
+
+	running sync.WaitGroup // the loops
+	stats   loopkit.Counters
+
+	mu struct {
+		sync.Mutex
+		state     state
+		listeners map[*listener]struct{}
+	}
+}
+
+type state uint8
+
+const (
+	idle state = iota
+	serving
+	stopped
+)
+
+var _ engine.Driver = (*Driver)(nil)
+
+// New makes a Driver and calls newHandler once for each of its loops. It opens nothing yet.
+func New(cfg Config, newHandler engine.NewHandler) (*Driver, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	d := &Driver{cfg: cfg, done: make(chan struct{})}
+	d.mu.listeners = make(map[*listener]struct{})
+	for range cfg.Loops {
+		l := newLoop(d)
+		l.handler = newHandler(l)
+		d.loops = append(d.loops, l)
+	}
+	return d, nil
+}
+
+// Loops is the number of loops.
+func (d *Driver) Loops() int { return len(d.loops) }
+
+// Run serves until ctx is done, closes every connection, and returns nil once no thread and no descriptor
+// of the driver is left. It can be called once. Each loop keeps a thread busy: with GOMAXPROCS at the number
+// of loops plus one, there is a processor left for everybody else.
+func (d *Driver) Run(ctx context.Context) error {
+	d.mu.Lock()
+	if d.mu.state != idle {
+		d.mu.Unlock()
+		return errors.New("run engine: a driver runs once")
+	}
+	d.mu.state = serving
+	d.mu.Unlock()
+
+	err := d.open()
+	if err == nil {
+		for _, l := range d.loops {
+			d.running.Go(l.run)
+		}
+		<-ctx.Done()
+		err = context.Cause(ctx)
+	}
+
+	d.mu.Lock()
+	d.mu.state = stopped
+	for ln := range d.mu.listeners {
+		_, _ = ln.shut(false) // the sockets are gone whatever close says
+	}
+	clear(d.mu.listeners)
+	d.mu.Unlock()
+	for _, l := range d.loops {
+		l.inbox.Put(post{stop: err})
+	}
+	d.running.Wait()
+	for _, l := range d.loops {
+		l.close()
+	}
+	close(d.done)
+	if ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (d *Driver) open() error {
+	for i, l := range d.loops {
+		if err := l.open(); err != nil {
+			return fmt.Errorf("open loop %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// Stats may be called at any time. Bytes are counted at the end of a turn.
+func (d *Driver) Stats() Stats {
+	s := d.stats.Stats()
+	for _, l := range d.loops {
+		s.In += l.in.Load()
+		s.Out += l.out.Load()
+	}
+	return s
+}
+
+// Each runs f on every loop and waits for them. Before Run it waits for Run; within an event it would wait
+// for itself, for ever.
+func (d *Driver) Each(f func(engine.Loop, engine.Handler)) {
+	ran := make(chan struct{}, len(d.loops))
+	for i := range d.loops {
+		d.Post(i, func(l engine.Loop, h engine.Handler) {
+			f(l, h)
+			ran <- struct{}{}
+		})
+	}
+	for range d.loops {
+		select {
+		case <-ran:
+		case <-d.done:
+			return
+		}
+	}
+}
+
+// Post queues f as an event of one loop. What is posted before Run is run first.
+func (d *Driver) Post(loop int, f func(engine.Loop, engine.Handler)) {
+	d.loops[loop].inbox.Put(post{f: f})
+}
