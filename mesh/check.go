@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,11 +20,14 @@ func (c *Config) Check() error {
 	if err := checkTimeouts(c.Pos, &c.Timeouts); err != nil {
 		return err
 	}
-	b := &book{config: c, lanes: c.lanesByService(), listeners: map[string]string{}, endpoints: map[string]instance{}}
+	b := &book{config: c, lanes: c.lanesByService(), listeners: map[string]string{}, endpoints: map[string]instance{}, virtual: map[netip.AddrPort]string{}}
 	if c.Admin != "" {
 		if err := b.listen(c.Pos, "admin", c.Admin); err != nil {
 			return err
 		}
+	}
+	if err := b.intercept(); err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		if err := b.service(name, c.Services[name]); err != nil {
@@ -59,6 +63,7 @@ type book struct {
 	lanes     []string            // all colours that any service has
 	listeners map[string]string   // canonical address → whose
 	endpoints map[string]instance // canonical address → whose
+	virtual   map[netip.AddrPort]string
 }
 
 type instance struct {
@@ -78,12 +83,20 @@ func (b *book) service(name string, s *Service) error {
 	switch {
 	case name == "" || strings.ContainsAny(name, "@ \t\r\n\""):
 		return pos.Errorf("service name %q: want a word without blanks, quotes and @", name)
-	case s.Listen == "" && len(s.Callers) == 0:
+	case name == Passthrough:
+		return pos.Errorf("this is the name of intercepted connections that are for no service: choose another")
+	case s.Listen == "" && len(s.Callers) == 0 && len(s.Addresses) == 0:
 		return pos.Errorf("no listen address and no callers: nothing can reach it")
 	case len(s.Endpoints) == 0 && len(s.Lanes) == 0:
 		return pos.Errorf("no endpoints")
 	}
+	if err := s.Protocol.check(pos); err != nil {
+		return err
+	}
 	if err := checkTimeouts(pos, &s.Timeouts); err != nil {
+		return err
+	}
+	if err := s.checkTLS(pos); err != nil {
 		return err
 	}
 	if s.Listen != "" {
@@ -92,12 +105,15 @@ func (b *book) service(name string, s *Service) error {
 		}
 	}
 	for _, caller := range slices.Sorted(maps.Keys(s.Callers)) {
-		if err := b.caller(pos, caller); err != nil {
+		if err := b.caller(pos, "callers", caller); err != nil {
 			return err
 		}
 		if err := b.listen(pos, "callers."+caller+" of service "+name, s.Callers[caller]); err != nil {
 			return err
 		}
+	}
+	if err := b.addresses(pos, name, s.Addresses); err != nil {
+		return err
 	}
 	if err := b.instances(pos, "", s.Endpoints); err != nil {
 		return err
@@ -118,20 +134,20 @@ func (b *book) service(name string, s *Service) error {
 	return nil
 }
 
-// caller checks the key of a caller's listener: service or service@colour.
-func (b *book) caller(pos conf.Pos, key string) error {
+// caller checks what names a caller: service or service@colour.
+func (b *book) caller(pos conf.Pos, where, key string) error {
 	name, color, coloured := SplitCaller(key)
 	if b.config.Services[name] == nil {
-		return pos.Errorf("callers: no service %q%s", name, conf.DidYouMean(name, slices.Sorted(maps.Keys(b.config.Services))))
+		return pos.Errorf("%s: no service %q%s", where, name, conf.DidYouMean(name, slices.Sorted(maps.Keys(b.config.Services))))
 	}
 	if !coloured {
 		return nil
 	}
 	if !color.Valid() {
-		return pos.Errorf("callers: %q: %q is no colour", key, color)
+		return pos.Errorf("%s: %q: %q is no colour", where, key, color)
 	}
 	if !slices.Contains(b.lanes, string(color)) {
-		return pos.Errorf("callers: %q: no service has a lane %q%s", key, color, conf.DidYouMean(string(color), b.lanes))
+		return pos.Errorf("%s: %q: no service has a lane %q%s", where, key, color, conf.DidYouMean(string(color), b.lanes))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -31,6 +32,9 @@ type Config struct {
 	// Timeouts hold for every service that does not set its own.
 	Timeouts Timeouts `yaml:"timeouts,omitempty"`
 
+	// Intercept takes connections that the kernel redirects here. Nil: none.
+	Intercept *Intercept `yaml:"intercept,omitempty"`
+
 	// Services by name. At least one.
 	Services map[string]*Service `yaml:"services"`
 }
@@ -56,8 +60,16 @@ type LaneRules struct {
 type Service struct {
 	conf.Pos `yaml:"-"`
 
+	// Protocol is what clients speak: http, or tcp for bytes that the proxy passes on without looking into
+	// them. A tcp connection has the lane of its caller, for want of headers. Empty: http.
+	Protocol Protocol `yaml:"protocol,omitempty"`
+
+	// Addresses are where clients connect that do not know the proxy, such as a cluster IP. Connections to
+	// them are intercepted. They need not be addresses of this machine.
+	Addresses []string `yaml:"addresses,omitempty"`
+
 	// Listen takes requests whose caller is unknown: the edge of the mesh. It may be empty when there
-	// are Callers. Port 0 picks a free one.
+	// are Callers or Addresses. Port 0 picks a free one.
 	Listen string `yaml:"listen,omitempty"`
 
 	// Callers gives each calling service a listening address of its own, which is how the proxy knows
@@ -76,6 +88,12 @@ type Service struct {
 
 	// Timeouts of this service; what is not set is taken from the timeouts of the whole mesh.
 	Timeouts Timeouts `yaml:"timeouts,omitempty"`
+
+	// TLS is what clients speak on all listeners of this service. Nil: plain HTTP.
+	TLS *ServerTLS `yaml:"tls,omitempty"`
+
+	// UpstreamTLS is what is spoken to its endpoints, in all lanes. Nil: plain HTTP.
+	UpstreamTLS *ClientTLS `yaml:"upstream_tls,omitempty"`
 }
 
 // A Lane is what one service has in one lane.
@@ -129,6 +147,8 @@ func (c *Config) Effective() ([]byte, error) {
 	for name, s := range c.Services {
 		filled := *s
 		filled.Timeouts = c.TimeoutsOf(name)
+		filled.Protocol = cmp.Or(s.Protocol, HTTP)
+		filled.TLS, filled.UpstreamTLS = s.TLS.filled(), s.UpstreamTLS.filled()
 		full.Services[name] = &filled
 	}
 	return yaml.Marshal(&full)

@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,7 @@ func TestEffectiveCanBeReadAgain(t *testing.T) {
 	twice, err := again.Effective()
 	require.NoError(t, err)
 	require.Equal(t, string(text), string(twice))
+	require.Equal(t, mesh.HTTP, again.Services["shake"].Protocol)
 }
 
 func TestComplaints(t *testing.T) {
@@ -101,12 +103,63 @@ func TestComplaints(t *testing.T) {
 	f("listen: 127.0.0.1:9001", `listen: ":9001"`, `mesh.yaml:6: services.shake: listen address ":9001" of service shake: no host (did you mean "0.0.0.0:9001"?)`)
 	f("    listen: 127.0.0.1:9001\n", "", `mesh.yaml:6: services.shake: no listen address and no callers: nothing can reach it`)
 	f("    endpoints: [127.0.0.1:9101]\n    lanes: {red: [127.0.0.1:9201]}\n", "", `mesh.yaml:6: services.shake: no endpoints`)
+	f("    fallback: never\n", "    protocol: htpp\n", `mesh.yaml:10: services.packet: no protocol "htpp" (did you mean "http"?) (use http or tcp)`)
+	f("    fallback: never\n", "    protocol: grpc\n", `mesh.yaml:10: services.packet: no protocol "grpc" (use http or tcp)`)
 	f("connect: 2s", "connect: -2s", `mesh.yaml:1: timeouts.connect: -2s is negative`)
 	f("response: 3s", "response: 3", `mesh.yaml:19: services.packet.timeouts.response: want a duration such as 200ms or 1m30s, found "3"`)
 	f("fallback: absent}", "fallback: absnet}", `mesh.yaml:3: lanes.fallback: no lane rule "absnet" (use never, absent or absent_or_unhealthy)`)
 	f("header: x-lane-2", "header: baggage", `mesh.yaml:1: build lanes: lane header "baggage": always read, name another or none`)
 	_, err := mesh.Parse("mesh.yaml", []byte("services: {}\n"))
 	require.EqualError(t, err, `mesh.yaml:1: no services`)
+}
+
+const intercepted = `intercept: {listen: 127.0.0.1:15001, uid: 1337, caller: shake@red, ports: [80, 443]}
+services:
+  shake:
+    listen: 127.0.0.1:9001
+    endpoints: [127.0.0.1:9101]
+    lanes: {red: [127.0.0.1:9201]}
+  packet:
+    addresses: ["10.0.0.5:80", "10.0.0.6:80"]
+    endpoints: ["10.0.0.5:80"]
+`
+
+func TestIntercept(t *testing.T) {
+	c, err := mesh.Parse("mesh.yaml", []byte(intercepted))
+	require.NoError(t, err)
+	require.Equal(t, []uint16{80, 443}, c.Intercept.Ports)
+	require.Equal(t, map[netip.AddrPort]string{
+		netip.MustParseAddrPort("10.0.0.5:80"): "packet", netip.MustParseAddrPort("10.0.0.6:80"): "packet",
+	}, c.VirtualAddresses())
+	text, err := c.Effective()
+	require.NoError(t, err)
+	_, err = mesh.Parse("effective.yaml", text)
+	require.NoError(t, err, "%s", text)
+
+	f := func(from, to, want string) {
+		t.Helper()
+		require.Contains(t, intercepted, from)
+		_, err := mesh.Parse("mesh.yaml", []byte(strings.Replace(intercepted, from, to, 1)))
+		require.EqualError(t, err, want)
+	}
+	f("127.0.0.1:15001", "0.0.0.0:15001", `mesh.yaml:1: intercept: listen "0.0.0.0:15001": want 127.0.0.1:PORT or [::1]:PORT, where the kernel redirects to`)
+	f("127.0.0.1:15001", "127.0.0.1:0", `mesh.yaml:1: intercept: listen "127.0.0.1:0": want 127.0.0.1:PORT or [::1]:PORT, where the kernel redirects to`)
+	f("listen: 127.0.0.1:15001, ", "", `mesh.yaml:1: intercept: listen "": want 127.0.0.1:PORT or [::1]:PORT, where the kernel redirects to`)
+	f("127.0.0.1:15001", "127.0.0.1:9001", `mesh.yaml:3: services.shake: service shake listens on 127.0.0.1:9001, which is taken by intercept`)
+	f("uid: 1337, ", "", `mesh.yaml:1: intercept: uid 0: want the number of the user that the proxy runs as, not root`)
+	f("[80, 443]", "[80, 15001]", `mesh.yaml:1: intercept: ports: neither 0 nor 15001, where the proxy listens`)
+	f("[80, 443]", "[80, 70000]", `mesh.yaml:1: intercept.ports[1]: want a whole number from 0 to 65535, found "70000"`)
+	f("shake@red", "shaek@red", `mesh.yaml:1: intercept: caller: no service "shaek" (did you mean "shake"?)`)
+	f("shake@red", "shake@rde", `mesh.yaml:1: intercept: caller: "shake@rde": no service has a lane "rde" (did you mean "red"?)`)
+	f("10.0.0.6:80", "10.0.0.5:80", `mesh.yaml:7: services.packet: addresses: 10.0.0.5:80 is taken by service packet`)
+	f("10.0.0.6:80", "packet:80", `mesh.yaml:7: services.packet: addresses: "packet:80": want host:port with a literal IP`)
+	f("10.0.0.6:80", "unix:/x", `mesh.yaml:7: services.packet: addresses: "unix:/x": want host:port with a literal IP`)
+	f("10.0.0.6:80", "127.0.0.1:15001", `mesh.yaml:7: services.packet: addresses: 127.0.0.1:15001 cannot be redirected to 127.0.0.1:15001`)
+	f("10.0.0.6:80", "[2001:db8::1]:80", `mesh.yaml:7: services.packet: addresses: [2001:db8::1]:80 cannot be redirected to 127.0.0.1:15001`)
+	f("  packet:", "  passthrough:", `mesh.yaml:7: services.passthrough: this is the name of intercepted connections that are for no service: choose another`)
+	_, after, _ := strings.Cut(intercepted, "\n")
+	_, err = mesh.Parse("mesh.yaml", []byte(after))
+	require.EqualError(t, err, `mesh.yaml:6: services.packet: addresses: nothing redirects connections here without intercept`)
 }
 
 // A Config made by a program has no places, and is checked all the same.
@@ -124,6 +177,7 @@ func TestCheckWithoutAFile(t *testing.T) {
 // Whatever the bytes, the answer is a configuration that passes, or one line with a place.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
+	f.Add([]byte(intercepted))
 	f.Add([]byte("services: {s: {listen: \"unix:\", endpoints: [a]}}"))
 	f.Add([]byte("services: {s: {listen: 127.0.0.1:1, lanes: {red: {endpoints: [127.0.0.1:2], fallback: never}}}}"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -8,13 +8,14 @@ import (
 // Timeouts bound every phase of an exchange. Where a peer is silent longer, the exchange ends with the
 // flag named. 0 is the default.
 type Timeouts struct {
-	// Connect is how long opening a connection to an endpoint may take (UF). Default 1s: a SYN lost
-	// once is sent again after 1s, so a shorter limit would mistake one lost packet for a dead
-	// instance and a longer one only waits for the next.
+	// Connect is how long opening a connection to an endpoint may take, TLS handshake included (UF).
+	// Default 1s: a SYN lost once is sent again after 1s, so a shorter limit would mistake one lost
+	// packet for a dead instance and a longer one only waits for the next.
 	Connect time.Duration `yaml:"connect,omitempty"`
 
 	// Header is how long a client may take from the first byte of a request head to its last (408,
-	// DT). Default 10s: a head needs a round trip or two, and what drips longer holds a connection.
+	// DT). Default 10s: a head needs a round trip or two, and what drips longer holds a connection. A TLS
+	// handshake before it may take as long again.
 	Header time.Duration `yaml:"header,omitempty"`
 
 	// Request is the longest silence of a client within a request body, or while it takes no byte of
@@ -33,8 +34,9 @@ type Timeouts struct {
 	// and whoever closes first should be us, or requests meet dead connections.
 	Pool time.Duration `yaml:"pool,omitempty"`
 
-	// Drain is how long exchanges may take to finish when the proxy shuts down; what is left then is
-	// cut (SD). Default 10s: Kubernetes kills after 30s. Only the mesh's own value counts.
+	// Drain is how long exchanges may take to finish when the proxy shuts down or another process has
+	// taken over, and how long after a takeover clients may keep a connection without a request; what is
+	// left then is cut (SD). Default 10s: Kubernetes kills after 30s. Only the mesh's own value counts.
 	Drain time.Duration `yaml:"drain,omitempty"`
 }
 

@@ -55,6 +55,17 @@ func (s *shard) begin(sampled bool) bool {
 	return sampled
 }
 
+// leaveOut counts a connection that nobody looks into: there is no request in it that could be replayed. It
+// is over for the books at its beginning, because it may last longer than the recording.
+func (s *shard) leaveOut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mu.off {
+		s.mu.accepted++
+		s.mu.filtered++
+	}
+}
+
 func (s *shard) missed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,7 +5,7 @@ import "github.com/redlane/redlane/traffic"
 // A tap is the filter that sees the traffic. It stands outside everything, so that the tape shows what the
 // caller saw. What it knows of an exchange under way is x.Request.Body:
 //
-//	no memory       not ours: another service, sampled out, or begun while the tap was off
+//	no memory       not ours: another service, sampled out, an opaque connection, or begun while the tap was off
 //	begun           accepted, no byte of a body yet
 //	noRoom          accepted, and lost for want of memory
 //	anything else   accepted; memory of the body pool
@@ -20,7 +20,11 @@ func isMark(b, mark []byte) bool { return cap(b) == 1 && &b[:1][0] == &mark[:1][
 
 func (t tap) Request(x *traffic.Exchange) traffic.Action {
 	x.Request.Body, x.Response.Body = nil, nil
-	if r := t.r; r.services.has(x.Dst) && r.shard(x.Session).begin(r.sampled(x.Session)) {
+	switch r := t.r; {
+	case !r.services.has(x.Dst):
+	case x.Flags.Has(traffic.FlagOpaque):
+		r.shard(x.Session).leaveOut()
+	case r.shard(x.Session).begin(r.sampled(x.Session)):
 		x.Request.Body = begun
 	}
 	return traffic.Action{}
@@ -92,7 +96,7 @@ func (t tap) Response(x *traffic.Exchange) {
 
 // missedBeginning counts an exchange that the tap would have accepted had it been there at its beginning.
 func (t tap) missedBeginning(x *traffic.Exchange) {
-	if r := t.r; r.services.has(x.Dst) && r.sampled(x.Session) {
+	if r := t.r; r.services.has(x.Dst) && r.sampled(x.Session) && !x.Flags.Has(traffic.FlagOpaque) {
 		r.shard(x.Session).missed()
 	}
 }

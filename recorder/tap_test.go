@@ -50,6 +50,7 @@ func TestSelection(t *testing.T) {
 	f(Config{Only: Only{Lanes: []string{"red"}}}, func(x *traffic.Exchange) { x.Lane = "red" }, "1 = passed 1 + filtered 0 + sampled out 0 + dropped 0")
 	f(Config{Only: Only{Paths: []string{"/health", "/packets/"}}}, same, "1 = passed 1 + filtered 0 + sampled out 0 + dropped 0")
 	f(Config{Only: Only{Paths: []string{"/health"}}}, same, "1 = passed 0 + filtered 1 + sampled out 0 + dropped 0")
+	f(Config{}, func(x *traffic.Exchange) { x.Flags |= traffic.FlagOpaque }, "1 = passed 0 + filtered 1 + sampled out 0 + dropped 0")
 	f(Config{Share: 1e-12}, same, "1 = passed 0 + filtered 0 + sampled out 1 + dropped 0")
 	f(Config{BodyMemory: 1000}, same, "1 = passed 0 + filtered 0 + sampled out 0 + dropped 1 {memory: 1}")
 }

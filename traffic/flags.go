@@ -32,13 +32,14 @@ const (
 	FlagRedacted    // something was removed or masked before it was stored
 	FlagLooseSpace  // white space around a header value was not the usual single space and is not kept
 	FlagContinued   // a 100 Continue was exchanged
+	FlagOpaque      // not a request but a whole connection of a tcp service; nobody looked into it
 
 	numFlags = iota
 )
 
 var flagNames = [numFlags]string{
 	"UH", "UF", "NR", "UC", "UT", "UPE", "DC", "DPE", "DT", "DI", "FI", "LNF", "LE", "SD", "RT", "UG",
-	"request-cut", "response-cut", "redacted", "loose-space", "continued",
+	"request-cut", "response-cut", "redacted", "loose-space", "continued", "opaque",
 }
 
 // Has reports whether any bit of g is set in f.

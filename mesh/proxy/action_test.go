@@ -113,6 +113,14 @@ func TestConnectionsOlderThanTheirConfiguration(t *testing.T) {
 	f.upstream(0).data(answer)
 	require.Equal(t, answer, c.take())
 	require.Equal(t, "t", r.halves.wait(t, 1)[0].dst)
+	// And who waited at the one that is gone is served as before, and told that this was all.
 	f.tags["127.0.0.1:1"] = next - 1
-	require.True(t, f.accept().wasRST, "through a listener that was closed")
+	late := f.accept()
+	late.data(ask)
+	f.upstream(0).data(answer)
+	require.Contains(t, late.take(), "Connection: close")
+	require.True(t, late.closed)
+	require.Equal(t, "s", r.halves.wait(t, 2)[1].dst)
+	f.tags["127.0.0.1:1"] = next - 2
+	require.True(t, f.accept().wasRST, "through a listener that never was")
 }

@@ -56,7 +56,9 @@ func TestAdmin(t *testing.T) {
 	f("/ready", 200, "ready")
 	f("/config", 200, "# generation 1\n", `# filter "halves", level tap, all services`, "connect: 1s", "listen: 127.0.0.1:0")
 	f("/faults/x", 200, "/faults/x")
-	f("/metrics", 200, "redlane_requests_total{", "redlane_request_duration_seconds_bucket{", "redlane_upstream_connects_total 1", "redlane_endpoint_up{", "redlane_connections_open 1", "go_goroutines")
+	f("/metrics", 200, "redlane_loops 2\n", "redlane_requests_total{", "redlane_request_duration_seconds_bucket{", "redlane_upstream_connects_total 1", "redlane_endpoint_up{", "redlane_connections_open 1", "go_goroutines")
+	f("/debug/pprof/allocs?debug=1", 200, "heap profile: ")
+	f("/debug/pprof/profile?seconds=1", 200, "\x1f\x8b") // gzip
 	f("/nothing", 404)
 
 	go get(t, client(t), "http://"+r.addr+"/slow")

@@ -56,8 +56,10 @@ type bodyFilter struct {
 // newChain writes the order down. Metrics and the access log are not filters: each loop keeps its own, and
 // they are told after the last Response half, when nothing about the exchange changes any more.
 func newChain(service string, route *lanes.Filter, slots []Slot) (c chain) {
-	c.level(service, slots, Tap)   // outermost: sees the caller's own bytes, and every answer whoever gave it
-	c.add(route)                   // next: colour, then route, or a refusal that no fault may hide
+	c.level(service, slots, Tap) // outermost: sees the caller's own bytes, and every answer whoever gave it
+	if route != nil {            // else there is nothing to choose from
+		c.add(route) // next: colour, then route, or a refusal that no fault may hide
+	}
 	c.level(service, slots, Fault) // last before forward: strikes what would have reached the service
 	c.filters = slices.Clip(c.filters)
 	return c

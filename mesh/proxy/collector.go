@@ -19,12 +19,14 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // The metrics.
 var (
+	descLoops    = desc("loops", "Event loops of the engine, each with connections of its own.")
 	descRequests = desc("requests_total", "Exchanges that are over.", "service", "caller", "lane", "lane_resolved", "reason", "code_class")
 	descFlags    = desc("request_flags_total", "Exchanges by how they ended, in Envoy's response flags.", "service", "caller", "lane", "flag")
 	descDuration = desc("request_duration_seconds", "From the first byte of the request to the last of the response.", "service", "caller", "lane")
 	descEscapes  = desc("lane_escapes_total", "Exchanges that tried to leave their lane and were refused.", "service", "caller")
 	descActive   = desc("requests_active", "Exchanges under way.")
 	descAccepted = desc("connections_accepted_total", "Connections of clients.")
+	descClosed   = desc("connections_closed_total", "Connections of clients that ended without an exchange that would tell why.", "reason")
 	descOpen     = desc("connections_open", "Connections of clients that are open.")
 	descConnects = desc("upstream_connects_total", "Connections opened to endpoints.")
 	descNoConn   = desc("upstream_connect_failures_total", "Connections to endpoints that could not be opened.")
@@ -33,14 +35,20 @@ var (
 	descUp       = desc("endpoint_up", "0 while the endpoint rests because it could not be connected to.", "service", "lane", "endpoint")
 	descGen      = desc("config_generation", "Number of the configuration in force, from 1.")
 	descBadGen   = desc("config_reload_failures_total", "Configurations that were refused; the one before stayed in force.")
+	descTakeover = desc("takeovers_total", "Listeners handed from one process to the next: done, 1 where this process took over; failed, those who asked this one and gave up.", "result")
+	descEngine   = desc("engine_info", "1 for what moves the bytes. instead_of is the one asked for where it cannot be had.", "driver", "instead_of")
 	descLogLines = desc("access_log_lines_total", "Lines of the access log by what became of them.", "result")
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRequests, descFlags, descDuration, descEscapes, descActive, descAccepted, descOpen, descConnects, descNoConn,
-		descIdle, descRetries, descUp, descGen, descBadGen, descLogLines,
+		descLoops, descRequests, descFlags, descDuration, descEscapes, descActive, descAccepted, descClosed, descOpen, descConnects, descNoConn,
+		descIdle, descRetries, descUp, descGen, descBadGen, descTakeover, descEngine, descLogLines, descHandshakes, descShaking, descBadCerts, descExpiry,
 	} {
+		ch <- d
+	}
+	ch <- descRefused
+	for _, d := range streamDescs {
 		ch <- d
 	}
 }
@@ -54,6 +62,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	var accepted, connects, failures, retries uint64
 	var sessions, idle int64
+	var closed [closings]uint64
 	for _, l := range c.p.loops {
 		s := &l.stats
 		accepted += s.accepted.Load()
@@ -62,8 +71,15 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		retries += s.retries.Load()
 		sessions += s.sessions.Load()
 		idle += s.idle.Load()
+		for i := range closed {
+			closed[i] += s.closings[i].Load()
+		}
 	}
+	gauge(descLoops, int64(len(c.p.loops)))
 	count(descAccepted, accepted)
+	for i, n := range closed {
+		count(descClosed, n, closingNames[i])
+	}
 	count(descConnects, connects)
 	count(descNoConn, failures)
 	count(descRetries, retries)
@@ -71,8 +87,15 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descIdle, idle)
 	gauge(descActive, c.p.Active())
 	g := c.p.gen.Load()
+	if g.mesh.Intercept != nil {
+		c.p.collectRefused(count)
+	}
 	gauge(descGen, int64(g.number))
 	count(descBadGen, c.p.reloadFailures.Load())
+	count(descTakeover, c.p.hand.done, "done")
+	count(descTakeover, c.p.hand.failed.Load(), "failed")
+	gauge(descEngine, 1, c.p.engine.Name, c.p.engine.Instead)
+	c.p.collectTLS(count, gauge)
 	if log := c.p.log; log != nil {
 		count(descLogLines, log.written.Load(), "written")
 		count(descLogLines, log.dropped.Load(), "dropped")
@@ -96,7 +119,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
-	for k, t := range byColor(totals) {
+	colors := byColor(totals)
+	for k, t := range c.p.streamTotals() {
+		t.collect(ch, k)
+		at(colors, series{service: k.service, caller: k.caller}).escapes += t.reasons[traffic.LaneEscape]
+	}
+	for k, t := range colors {
 		for i, n := range t.flags {
 			if n > 0 {
 				count(descFlags, n, k.service, k.caller, k.color.Name(), traffic.Flags(1<<i).String())

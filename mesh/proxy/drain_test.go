@@ -2,17 +2,21 @@ package proxy_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/redlane/redlane/internal/testkit"
 	"github.com/redlane/redlane/mesh"
+	"github.com/redlane/redlane/mesh/proxy"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -162,30 +166,113 @@ func TestWrongConfigurationsChangeNothing(t *testing.T) {
 	f(&mesh.Config{Admin: "127.0.0.1:0", Services: map[string]*mesh.Service{"s": s("127.0.0.1:0")}}, "needs a restart")
 }
 
-// A connection through a listener that is gone is closed after its exchange.
+// A connection through a listener that is gone is closed after its exchange, or after the drain timeout.
 func TestListenersThatGo(t *testing.T) {
-	entered, release := make(chan struct{}, 1), make(chan struct{})
+	entered, release := make(chan struct{}, 2), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(release) })
 	defer letGo() // also when it fails: the server waits for its handlers
 	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		entered <- struct{}{}
 		<-release
 	})
-	r := start(t, addr)
-	// The idle one first: once the busy one is served, both have been accepted. The kernel resets what is
-	// still in the queue of a listener that closes.
-	idle, busy := dial(t, r.addr), dial(t, r.addr)
+	r := start(t, addr, timeouts(func(t *mesh.Timeouts) { t.Drain = 500 * time.Millisecond }))
+	idle, silent, busy := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
 	io.WriteString(busy, request("GET", "/", ""))
 	<-entered
-	require.NoError(t, r.Reload(&mesh.Config{Services: map[string]*mesh.Service{"t": {Listen: "127.0.0.1:0", Endpoints: []string{addr}}}}))
-	_, err := idle.Read(make([]byte, 1))
-	require.Equal(t, io.EOF, err)
-	_, err = net.Dial("tcp", r.addr)
-	require.Error(t, err)
+	require.NoError(t, r.Reload(&mesh.Config{
+		Timeouts: mesh.Timeouts{Drain: 500 * time.Millisecond},
+		Services: map[string]*mesh.Service{"t": {Listen: "127.0.0.1:0", Endpoints: []string{addr}}},
+	}))
+	require.Eventually(t, func() bool {
+		c, err := net.DialTimeout("tcp", r.addr, 20*time.Millisecond) // the last SYNs are ignored
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}, 5*time.Second, time.Millisecond)
+	io.WriteString(idle, request("GET", "/", "")) // it cannot know yet
+	<-entered
 	letGo()
-	resp, err := http.ReadResponse(bufio.NewReader(busy), nil)
-	require.NoError(t, err)
-	require.Equal(t, 200, resp.StatusCode)
-	require.True(t, resp.Close)
-	require.Equal(t, "s", r.halves.wait(t, 1)[0].dst, "it ended as it began")
+	for _, c := range []net.Conn{busy, idle} {
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode)
+		require.True(t, resp.Close)
+	}
+	_, err := silent.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	for _, x := range r.halves.wait(t, 2) {
+		require.Equal(t, "s", x.dst, "it ended as it began")
+	}
+}
+
+// What a listener on its way out is asked for again, it goes on with.
+func TestListenersThatComeBack(t *testing.T) {
+	addr := serve(t, echo)
+	listen := testkit.FreeAddr(t)
+	config := func(listen string) *mesh.Config {
+		return &mesh.Config{Services: map[string]*mesh.Service{"s": {Listen: listen, Endpoints: []string{addr}}}}
+	}
+	r := start(t, addr, func(c *proxy.Config) { c.Mesh = config(listen) })
+	c := client(t)
+	for range 20 {
+		require.NoError(t, r.Reload(config("127.0.0.1:0")))
+		require.NoError(t, r.Reload(config(listen)))
+		status, _ := get(t, c, "http://"+listen)
+		require.Equal(t, 200, status)
+	}
+}
+
+// A drain closes no connection on which a client may be sending: it answers first, and says so.
+func TestDrainLosesNoRequest(t *testing.T) {
+	entered, release := make(chan struct{}, 8), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
+	defer letGo() // also when it fails: the server waits for its handlers
+	r := start(t, serve(t, func(w http.ResponseWriter, req *http.Request) {
+		io.WriteString(w, "first ")
+		if req.URL.Path == "/slow" {
+			w.(http.Flusher).Flush()
+			entered <- struct{}{}
+			<-release
+		}
+		io.WriteString(w, "last")
+	}))
+	idle, promised, piped := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
+	readers := make(map[net.Conn]*bufio.Reader)
+	answer := func(c net.Conn, closes bool) {
+		t.Helper()
+		if readers[c] == nil {
+			readers[c] = bufio.NewReader(c)
+		}
+		resp, err := http.ReadResponse(readers[c], nil)
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, "first last", string(body))
+		require.Equal(t, closes, resp.Close)
+	}
+	io.WriteString(idle, request("GET", "/", ""))
+	answer(idle, false)
+	// The head of this response says that the connection stays, and is on its way before the drain begins.
+	io.WriteString(promised, request("GET", "/slow", ""))
+	<-entered
+	io.WriteString(piped, request("GET", "/slow", "")+request("GET", "/", "")+request("GET", "/", ""))
+	<-entered
+	stopped := make(chan struct{})
+	go func() {
+		r.stop()
+		close(stopped)
+	}()
+	require.Eventually(t, func() bool { return !r.Ready() }, 5*time.Second, time.Millisecond)
+	time.Sleep(100 * time.Millisecond) // drained as far as it goes
+	letGo()
+	answer(promised, false)
+	io.WriteString(promised, request("GET", "/", ""))
+	answer(promised, true)
+	answer(piped, false)
+	answer(piped, false)
+	answer(piped, true)
+	io.WriteString(idle, request("GET", "/", ""))
+	answer(idle, true)
+	<-stopped
 }

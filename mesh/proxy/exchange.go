@@ -40,6 +40,7 @@ type course struct {
 	// The way to the service.
 	up       *upstream         // while there is one
 	endpoint *traffic.Endpoint // the one chosen
+	reached  bool              // and connected to
 	attempts int               // connections that did not come about
 	retried  bool              // sent again: now only over a fresh connection
 
@@ -49,6 +50,13 @@ type course struct {
 	answered bool           // its final head went to the client
 	answer   http1.Framing  // as the service framed it
 	down     http1.BodyKind // as the client gets it
+
+	// Tunnels.
+	stream            bool          // there is no request: the exchange is the connection
+	joined            bool          // the engine moves the bytes
+	movedIn, movedOut uint64        // of those, how many have been counted
+	quiet             time.Duration // for how long it has moved none
+	tally             *streamCell   // of a stream that carries bytes
 }
 
 const (
@@ -76,8 +84,6 @@ func (l *loop) newExchange(s *session) *exchange {
 func (l *loop) freeExchange(x *exchange) {
 	x.gen.live[l.number].n.Add(-1)
 	x.head, x.back = recycled(x.head), recycled(x.back)
-	x.body.Init(http1.Framing{}, nil) // lets go of nothing but what it counted
-	x.replied.Init(http1.Framing{}, nil)
 	x.course = course{}
 	x.Reset()
 	if len(l.freeExchanges) < maxFree {

@@ -50,8 +50,9 @@ func (s *session) dropUpstream() {
 	if u == nil {
 		return
 	}
+	stream := s.x.stream // a connection nobody else can use
 	s.x.up, u.x = nil, nil
-	if u.open {
+	if u.open || stream {
 		u.reset()
 	}
 }

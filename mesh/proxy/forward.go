@@ -24,14 +24,18 @@ func (s *session) forward() {
 	case ep == nil:
 		s.reply(503, "no healthy instance\n", traffic.FlagNoHealthyUpstream)
 		return
-	case x.service.lanes.Escapes(&x.Exchange, ep): // must not happen: see there
+	case x.service.lanes != nil && x.service.lanes.Escapes(&x.Exchange, ep): // must not happen: see there
 		x.LaneReason = traffic.LaneEscape
 		s.reply(503, "the instance chosen is outside of the lane\n", traffic.FlagLaneEscape)
 		return
 	}
-	x.endpoint = ep
-	t := l.target(ep)
-	if !x.retried {
+	x.endpoint, x.reached = ep, false
+	if x.edge.diversion != nil {
+		s.dial(l.outsider(s.to, ep.Addr))
+		return
+	}
+	t := l.target(ep, x.service.origin)
+	if !x.retried && !x.stream {
 		if u := t.take(); u != nil {
 			s.send(u)
 			return

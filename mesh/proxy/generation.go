@@ -17,8 +17,10 @@ type generation struct {
 	route    *lanes.Filter
 	services map[string]*service
 	edges    map[int]*edge // by the tag of the listener
+	gone     map[int]*edge // of listeners that are on their way out, see leaving.go
 	newest   int           // the highest tag it knows
-	addrs    map[string]bool
+	addrs    map[targetKey]bool
+	secured  *secured
 	live     []liveCount // per loop: exchanges that began on it and are not over
 }
 
@@ -32,9 +34,11 @@ type liveCount struct {
 // A service is what an exchange to it needs to know.
 type service struct {
 	name     string
+	opaque   bool // protocol tcp
 	timeouts mesh.Timeouts
 	chain    chain
 	lanes    *lanes.Filter
+	origin   *origin // nil: endpoints are spoken to in clear
 }
 
 // An edge is one listening address: the service called and, where the address is a caller's own, who calls.
@@ -43,10 +47,12 @@ type edge struct {
 	caller  string
 	lane    traffic.Color
 	stats   int // place of its counters in each loop, see metrics.go
+
+	diversion *diversion // nil: nothing is redirected here
 }
 
 // newGeneration builds number from c. Endpoints that old knows keep their health.
-func newGeneration(number uint64, c *mesh.Config, slots []Slot, loops int, old *generation) (*generation, error) {
+func newGeneration(number uint64, c *mesh.Config, tls *secured, slots []Slot, loops int, old *generation) (*generation, error) {
 	var route *lanes.Filter
 	if old != nil && old.mesh == c { // only the slots changed
 		route = old.route
@@ -58,14 +64,17 @@ func newGeneration(number uint64, c *mesh.Config, slots []Slot, loops int, old *
 		route = lanes.NewFilter(table)
 	}
 	g := &generation{
-		number: number, mesh: c, slots: slots, route: route,
+		number: number, mesh: c, slots: slots, route: route, secured: tls,
 		services: make(map[string]*service, len(c.Services)),
-		edges:    make(map[int]*edge), addrs: make(map[string]bool), live: make([]liveCount, loops),
+		edges:    make(map[int]*edge), gone: make(map[int]*edge), addrs: make(map[targetKey]bool), live: make([]liveCount, loops),
 	}
 	for name := range c.Services {
-		g.services[name] = &service{name: name, timeouts: c.TimeoutsOf(name), chain: newChain(name, route, slots), lanes: route}
+		g.services[name] = &service{
+			name: name, opaque: c.Services[name].Protocol == mesh.TCP, origin: tls.origins[name],
+			timeouts: c.TimeoutsOf(name), chain: newChain(name, route, slots), lanes: route,
+		}
 		for _, ep := range route.Table().Endpoints(name) {
-			g.addrs[ep.Addr] = true
+			g.addrs[targetKey{ep.Addr, tls.origins[name]}] = true
 		}
 	}
 	if old != nil && old.route != route {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -26,6 +27,9 @@ type place struct {
 
 // key tells listeners apart: by address, where the address is one.
 func (p place) key() string {
+	if p.service == mesh.Passthrough {
+		return p.service + " " + p.addr // not to be taken for one where nothing is redirected
+	}
 	if strings.HasSuffix(p.addr, ":0") {
 		return p.service + " " + p.caller + " " + p.addr
 	}
@@ -43,6 +47,9 @@ func places(c *mesh.Config) (all []place) {
 			all = append(all, place{name, caller, s.Callers[caller]})
 		}
 	}
+	if c.Intercept != nil {
+		all = append(all, place{service: mesh.Passthrough, addr: c.Intercept.Listen})
+	}
 	return all
 }
 
@@ -51,17 +58,20 @@ func places(c *mesh.Config) (all []place) {
 func (p *Proxy) bind(g *generation) (opened []string, err error) {
 	for _, pl := range places(g.mesh) {
 		ln := p.mu.listeners[pl.key()]
-		if ln == nil {
-			tag := p.mu.tags + 1
-			l, err := p.driver.Listen(engine.Bind{Addr: pl.addr, Tag: tag})
-			if err != nil {
+		switch {
+		case ln == nil && p.mu.draining: // only the filters change any more
+			continue
+		case ln == nil:
+			if ln, err = p.open(pl, g); err != nil {
 				p.unbind(opened)
 				return nil, fmt.Errorf("service %s: %w", pl.service, err)
 			}
-			p.mu.tags = tag
-			ln = &listening{tag, l}
 			p.mu.listeners[pl.key()] = ln
 			opened = append(opened, pl.key())
+		}
+		if pl.service == mesh.Passthrough {
+			g.edges[ln.tag] = p.divert(g)
+			continue
 		}
 		caller, color, _ := mesh.SplitCaller(pl.caller)
 		g.edges[ln.tag] = &edge{service: g.services[pl.service], caller: caller, lane: color, stats: p.edgeNumber(pl.service, caller)}
@@ -70,19 +80,25 @@ func (p *Proxy) bind(g *generation) (opened []string, err error) {
 	return opened, nil
 }
 
+// open opens the listener of a place, or takes it over, or calls it back.
+func (p *Proxy) open(pl place, g *generation) (*listening, error) {
+	if ln := p.comeBack(pl.key()); ln != nil {
+		return ln, nil
+	}
+	tag := p.mu.tags + 1
+	p.secureListener(tag, g.secured.servers[pl.service]) // before the first connection
+	l, err := p.driver.Listen(engine.Bind{Addr: pl.addr, Tag: tag, Redirected: pl.service == mesh.Passthrough, Sockets: p.adopt(pl.key())})
+	if err != nil {
+		return nil, err
+	}
+	p.mu.tags = tag
+	return &listening{tag, l}, nil
+}
+
 func (p *Proxy) unbind(keys []string) {
 	for _, k := range keys {
 		p.mu.listeners[k].Close()
 		delete(p.mu.listeners, k)
-	}
-}
-
-// closeUnwanted closes listeners that g does not ask for.
-func (p *Proxy) closeUnwanted(g *generation) {
-	for k, ln := range p.mu.listeners {
-		if g.edges[ln.tag] == nil {
-			p.unbind([]string{k})
-		}
 	}
 }
 
@@ -95,6 +111,21 @@ func (p *Proxy) edgeNumber(service, caller string) int {
 		p.mu.edgeNumbers[k] = n
 	}
 	return n
+}
+
+// addresses lists the TCP addresses that g has to do with. The caller holds mu.
+func (p *Proxy) addresses(g *generation) (listens, connects []netip.AddrPort) {
+	for _, pl := range places(g.mesh) {
+		if a, ok := p.mu.listeners[pl.key()].Addr().(*net.TCPAddr); ok {
+			listens = append(listens, a.AddrPort())
+		}
+	}
+	for k := range g.addrs {
+		if a := addrPort(k.addr); a.IsValid() {
+			connects = append(connects, a)
+		}
+	}
+	return listens, connects
 }
 
 // Addr is where requests to service are taken from caller, which is written as in the configuration and

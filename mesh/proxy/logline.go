@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/redlane/redlane/traffic"
 )
 
 // appendLine writes an exchange as one line of JSON. Empty fields are left out, so that the usual line is
@@ -21,17 +23,21 @@ func appendLine(b []byte, x *exchange) []byte {
 	b = appendField(b, `,"lane":`, string(x.Lane))
 	b = append(b, `,"reason":"`...)
 	b = append(b, x.LaneReason.String()...)
-	b = append(b, `","method":`...)
-	b = appendString(b, x.Request.Method)
-	b = append(b, `,"target":`...)
-	b = appendString(b, x.Request.Target)
-	b = append(b, `,"status":`...)
-	b = strconv.AppendInt(b, int64(x.Response.Status), 10)
+	if x.stream {
+		b = append(b, `","protocol":"tcp"`...)
+	} else {
+		b = append(b, `","method":`...)
+		b = appendString(b, x.Request.Method)
+		b = append(b, `,"target":`...)
+		b = appendString(b, x.Request.Target)
+		b = append(b, `,"status":`...)
+		b = strconv.AppendInt(b, int64(x.Response.Status), 10)
+	}
 	b = append(b, `,"flags":"`...)
-	if x.Flags == 0 {
+	if flags := x.Flags &^ traffic.FlagOpaque; flags == 0 { // which protocol says already
 		b = append(b, '-') // String would allocate
 	} else {
-		b = append(b, x.Flags.String()...)
+		b = append(b, flags.String()...)
 	}
 	b = append(b, `","request_id":`...)
 	b = appendString(b, x.requestID())
@@ -43,14 +49,16 @@ func appendLine(b []byte, x *exchange) []byte {
 	b = strconv.AppendInt(b, x.Request.BodySize, 10)
 	b = append(b, `,"response_bytes":`...)
 	b = strconv.AppendInt(b, x.Response.BodySize, 10)
-	b = append(b, `,"first_byte_us":`...)
-	b = strconv.AppendInt(b, x.FirstByte.Microseconds(), 10)
+	if !x.stream {
+		b = append(b, `,"first_byte_us":`...)
+		b = strconv.AppendInt(b, x.FirstByte.Microseconds(), 10)
+	}
 	b = append(b, `,"duration_us":`...)
 	b = strconv.AppendInt(b, x.Latency.Microseconds(), 10)
 	b = appendAddr(b, `,"client":"`, x.SrcAddr)
 	if x.DstAddr.IsValid() {
 		b = appendAddr(b, `,"endpoint":"`, x.DstAddr)
-	} else if x.endpoint != nil && x.attempts == 0 {
+	} else if x.reached { // by a unix socket
 		b = appendField(b, `,"endpoint":`, x.endpoint.Addr)
 	}
 	if x.Trace != [16]byte{} {

@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/secure"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -11,6 +13,8 @@ import (
 // touched by another loop, except counters, which are read.
 type loop struct {
 	engine.Loop
+	secure *secure.Loop  // the same
+	joiner engine.Joiner // nil: the engine cannot join connections
 	proxy  *Proxy
 	number int
 
@@ -18,9 +22,11 @@ type loop struct {
 	peers    []slot      // by engine.Handle.Index
 	sessions int
 	draining bool
+	until    time.Time // when draining: how long a client may keep its connection without a request
+	closed   bool      // draining, and no listener is left
 	told     bool
 
-	targets map[string]*target            // by address, over all generations
+	targets map[targetKey]*target         // over all generations
 	byEp    map[*traffic.Endpoint]*target // the same, found faster, for gen only
 	cursor  map[*traffic.Endpoint]uint32  // round robin, by the first of the endpoints
 
@@ -74,14 +80,29 @@ func (l *loop) peer(h engine.Handle) peer {
 }
 
 // OnAccept makes the connection a session.
-func (l *loop) OnAccept(h engine.Handle, tag int, from, _ netip.AddrPort) {
+func (l *loop) OnAccept(h engine.Handle, tag int, from, to netip.AddrPort) {
 	l.adopt()
-	e := l.gen.edges[tag]
+	e, gone := l.gen.edge(tag, to), false
+	if e == nil { // it may have waited while its listener was on its way out
+		e = l.gen.gone[tag]
+		gone = e != nil
+	}
 	if e == nil || l.told {
-		l.acceptUnknown(h, tag, from)
+		l.acceptUnknown(h, tag, from, to)
 		return
 	}
-	l.add(h, l.newSession(h, tag, e, from))
+	if in := l.gen.edges[tag]; in != nil && in.diversion != nil && !l.spares(in.diversion, from, to) {
+		l.Reset(h)
+		return
+	}
+	s := l.newSession(h, tag, e, from, to)
+	l.add(h, s)
+	if gone {
+		s.leave()
+	}
+	if e.service.opaque {
+		s.beginStream()
+	}
 }
 
 // OnDial, OnData, OnEOF, OnWritable and OnTimer pass the event to whom it concerns.
@@ -132,13 +153,21 @@ func (l *loop) adopt() {
 	l.gen = g
 	clear(l.byEp)
 	clear(l.cursor)
-	for addr, t := range l.targets {
-		if !g.addrs[addr] {
+	for k, t := range l.targets {
+		if !g.addrs[k] {
 			t.retire()
-			delete(l.targets, addr)
+			delete(l.targets, k)
 		}
 	}
 	for _, e := range g.edges {
+		l.stats.edge(e)
+		if e.diversion != nil {
+			for _, v := range e.diversion.virtual {
+				l.stats.edge(v)
+			}
+		}
+	}
+	for _, e := range g.gone {
 		l.stats.edge(e)
 	}
 	for _, s := range l.peers {
@@ -148,7 +177,7 @@ func (l *loop) adopt() {
 		case *early:
 			l.drop(p.h)
 			l.Resume(p.h)
-			l.OnAccept(p.h, p.tag, p.from, p.from)
+			l.OnAccept(p.h, p.tag, p.from, p.to)
 		}
 	}
 }

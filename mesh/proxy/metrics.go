@@ -14,6 +14,8 @@ import (
 type loopStats struct {
 	accepted, connects, connectFailures, retries atomic.Uint64
 	sessions, idle                               atomic.Int64
+	closings                                     closingCounts
+	refused                                      refusals
 
 	byEdge []*edgeStats // by edge.stats
 
@@ -25,6 +27,7 @@ type edgeStats struct {
 	service, caller string
 	baseline        cell
 	cells           map[cellKey]*cell
+	streams         map[cellKey]*streamCell
 }
 
 // A cellKey tells apart what is counted apart. All colours that name no lane share one, or any client
@@ -54,11 +57,15 @@ func (s *loopStats) edge(e *edge) {
 	for e.stats >= len(s.byEdge) {
 		s.byEdge = append(s.byEdge, nil)
 	}
-	s.byEdge[e.stats] = &edgeStats{service: e.service.name, caller: e.caller, cells: make(map[cellKey]*cell)}
+	s.byEdge[e.stats] = &edgeStats{service: e.service.name, caller: e.caller, cells: make(map[cellKey]*cell), streams: make(map[cellKey]*streamCell)}
 }
 
 // observe counts an exchange that is over.
 func (s *loopStats) observe(x *exchange) {
+	if x.stream {
+		s.observeStream(x)
+		return
+	}
 	c := s.cell(x)
 	class := x.Response.Status / 100
 	if class > 5 {
@@ -76,10 +83,7 @@ func (s *loopStats) cell(x *exchange) *cell {
 	if x.LaneReason == traffic.LaneBaseline && x.Color == "" {
 		return &e.baseline
 	}
-	k := cellKey{x.Color, x.Lane, x.LaneReason}
-	if k.reason == traffic.LaneUnknown {
-		k.color = unknownColor
-	}
+	k := keyOf(x)
 	c := e.cells[k]
 	if c == nil {
 		c = new(cell)
@@ -88,6 +92,13 @@ func (s *loopStats) cell(x *exchange) *cell {
 		s.mu.Unlock()
 	}
 	return c
+}
+
+func keyOf(x *exchange) cellKey {
+	if x.LaneReason == traffic.LaneUnknown {
+		return cellKey{unknownColor, x.Lane, x.LaneReason}
+	}
+	return cellKey{x.Color, x.Lane, x.LaneReason}
 }
 
 const unknownColor traffic.Color = "?"

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ type target struct {
 	loop     *loop
 	addr     string
 	addrPort netip.AddrPort // zero for a unix socket
+	tls      *tls.Config    // nil: plain
 	idle     []*upstream
 	keep     time.Duration // how long one is kept that nobody waits for any more
 	failures int           // to connect, in a row
@@ -23,16 +25,24 @@ type target struct {
 // maxIdle bounds the idle connections of one loop to one address.
 const maxIdle = 1024
 
-// target finds the loop's target for an endpoint of the current or an older generation.
-func (l *loop) target(ep *traffic.Endpoint) *target {
+// A targetKey tells apart what must not share connections: an address spoken to in clear, or in one
+// service's TLS.
+type targetKey struct {
+	addr   string
+	origin *origin
+}
+
+// target finds the loop's target for an endpoint, of the current or an older generation.
+func (l *loop) target(ep *traffic.Endpoint, o *origin) *target {
 	if t := l.byEp[ep]; t != nil {
 		return t
 	}
-	t := l.targets[ep.Addr]
+	k := targetKey{ep.Addr, o}
+	t := l.targets[k]
 	if t == nil {
-		t = &target{loop: l, addr: ep.Addr, addrPort: addrPort(ep.Addr), retired: !l.gen.addrs[ep.Addr]}
+		t = &target{loop: l, addr: ep.Addr, addrPort: addrPort(ep.Addr), tls: o.config(ep.Addr), retired: !l.gen.addrs[k]}
 		if !t.retired {
-			l.targets[ep.Addr] = t
+			l.targets[k] = t
 		}
 	}
 	if !t.retired {
@@ -44,7 +54,7 @@ func (l *loop) target(ep *traffic.Endpoint) *target {
 // dial begins to open a connection; nil when the engine is stopping.
 func (t *target) dial(timeout, keep time.Duration) *upstream {
 	t.keep = keep
-	h := t.loop.Dial(t.addr, timeout)
+	h := t.open(timeout)
 	if h == 0 {
 		return nil
 	}

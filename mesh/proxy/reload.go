@@ -11,8 +11,8 @@ import (
 
 // Reload puts c into force without losing a request. What it newly listens on is opened before anything
 // else changes; when that does not work, or c is wrong, the configuration before stays and the error says
-// why in one line. Exchanges under way end on the configuration they began with. Connections through a
-// listener that is gone are closed after their exchange.
+// why in one line. Exchanges under way end on the configuration they began with. A connection through a
+// listener that is gone is closed after its next exchange, or after the drain timeout without one.
 func (p *Proxy) Reload(c *mesh.Config) error {
 	err := p.reload(c)
 	if err != nil {
@@ -26,6 +26,9 @@ func (p *Proxy) Reload(c *mesh.Config) error {
 
 func (p *Proxy) reload(c *mesh.Config) error {
 	if err := c.Check(); err != nil {
+		return err
+	}
+	if err := checkIntercept(c); err != nil {
 		return err
 	}
 	was := p.gen.Load().mesh
@@ -42,16 +45,27 @@ func (p *Proxy) reload(c *mesh.Config) error {
 func (p *Proxy) swap(c *mesh.Config) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.mu.draining {
+		return c.Errorf("the proxy is shutting down")
+	}
 	return p.swapLocked(c)
 }
 
 func (p *Proxy) swapLocked(c *mesh.Config) error {
+	tls, err := p.secure(c)
+	if err != nil {
+		return err
+	}
+	return p.swapSecured(c, tls)
+}
+
+func (p *Proxy) swapSecured(c *mesh.Config, tls *secured) error {
 	slots := make([]Slot, len(p.mu.slots))
 	for i, s := range p.mu.slots {
 		slots[i] = *s
 	}
 	old := p.gen.Load()
-	g, err := newGeneration(p.mu.number+1, c, slots, len(p.loops), old)
+	g, err := newGeneration(p.mu.number+1, c, tls, slots, len(p.loops), old)
 	if err != nil {
 		return err
 	}
@@ -59,8 +73,13 @@ func (p *Proxy) swapLocked(c *mesh.Config) error {
 		return err
 	}
 	p.mu.number++
+	p.leaveUnwanted(g, old)
+	tls.commit()
+	if p.cfg.Addresses != nil {
+		p.cfg.Addresses(p.addresses(g))
+	}
 	p.gen.Store(g)
-	p.closeUnwanted(g)
+	p.secureListeners(g)
 	if old != nil {
 		p.mu.old = append(slices.DeleteFunc(p.mu.old, (*generation).quiet), old)
 	}

@@ -11,12 +11,16 @@ import (
 // connection can be kept; a body that is still on its way costs the connection.
 func (s *session) reply(status int, body string, flags traffic.Flags) {
 	x, l := s.x, s.loop
+	if x.stream {
+		s.refuseStream(flags)
+		return
+	}
 	x.Flags |= flags
 	s.dropUpstream()
 	if !x.whole {
 		s.takeBody()
 	}
-	s.last = s.last || !x.whole || x.Request.Minor == 0
+	s.last = s.last || !x.whole || x.Request.Minor == 0 || s.leaving && len(s.in) == 0
 	x.back = http1.AppendReply(x.back[:0], status, body, s.last, x.isHead())
 	var f http1.Framing
 	if n, err := http1.ParseResponse(x.back, x.Request.Method, &x.Response, &f, nil); n == 0 || err != nil {

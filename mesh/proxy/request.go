@@ -16,7 +16,11 @@ const (
 // send passes the request to u: the head, and what has come of the body with it in one write.
 func (s *session) send(u *upstream) {
 	x, l := s.x, s.loop
-	x.up, u.x = u, x
+	if x.stream {
+		s.openStream(u)
+		return
+	}
+	x.up, u.x, x.reached = u, x, true
 	x.DstAddr = u.target.addrPort
 	f := x.asked
 	f.Close, f.KeepAlive = false, false

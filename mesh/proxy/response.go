@@ -122,7 +122,7 @@ func (s *session) passHead() {
 	// A client that waits for 100 Continue and gets an answer may or may not send its body now.
 	unsure := !x.whole && x.asked.Expect100 && !x.Flags.Has(traffic.FlagContinued)
 	over := s.ended && len(s.in) == 0 || !x.whole && x.answer.Close
-	s.last = s.last || over || unsure
+	s.last = s.last || over || unsure || s.leaving && len(s.in) == 0 // what it has sent already is still answered
 	f := x.answer.ForClient(x.Request.Minor, s.last)
 	x.down, s.last = f.Kind, f.Close
 	l.down = http1.AppendResponse(l.down[:0], &x.Response, nil, f)

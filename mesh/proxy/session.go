@@ -21,6 +21,7 @@ type session struct {
 	loop *loop
 	h    engine.Handle
 	from netip.AddrPort
+	to   netip.AddrPort // where it was going
 	tag  int
 	edge *edge
 	gen  *generation // edge belongs to it
@@ -37,7 +38,8 @@ type session struct {
 
 	running bool // in run: what wants to go on returns instead
 	ended   bool // the client sends no more
-	last    bool // close after the exchange
+	leaving bool // to be closed as soon as the client can be told so with a response
+	last    bool // close after the exchange: the client has been told, or cannot be
 	stalled bool // the endpoint does not take the request body: read no more of it
 	paused  bool // as the driver was told
 }
@@ -60,18 +62,18 @@ const (
 // brings is kept whole, so the true limit is this and one read.
 const pipelineMax = 32 << 10
 
-func (l *loop) newSession(h engine.Handle, tag int, e *edge, from netip.AddrPort) *session {
+func (l *loop) newSession(h engine.Handle, tag int, e *edge, from, to netip.AddrPort) *session {
 	var s *session
 	if n := len(l.freeSessions); n > 0 {
 		s, l.freeSessions = l.freeSessions[n-1], l.freeSessions[:n-1]
 	} else {
 		s = new(session)
 	}
-	*s = session{loop: l, h: h, from: from, tag: tag, edge: e, gen: l.gen, id: l.ids.session(), last: l.draining}
+	*s = session{loop: l, h: h, from: from, to: to, tag: tag, edge: e, gen: l.gen, id: l.ids.session(), leaving: l.draining}
 	l.sessions++
 	l.stats.accepted.Add(1)
 	l.stats.sessions.Add(1)
-	l.Arm(h, e.service.timeouts.Idle)
+	s.arm()
 	return s
 }
 
@@ -271,6 +273,9 @@ func (s *session) eof() {
 func (s *session) atEOF() {
 	switch s.phase {
 	case reading:
+		if s.partway() {
+			s.loop.stats.closings[closedPartway].Add(1)
+		}
 		s.close()
 	case sending:
 		if !s.stalled {
@@ -284,13 +289,20 @@ func (s *session) atEOF() {
 }
 
 // closed ends what was going on.
-func (s *session) closed(error) {
+func (s *session) closed(err error) {
+	if s.x != nil && s.x.joined {
+		s.unjoined(err, traffic.FlagDownstreamClosed)
+		return
+	}
+	if s.partway() {
+		s.loop.stats.closings[closedPartway].Add(1)
+	}
 	if s.x != nil {
 		flag := traffic.FlagDownstreamClosed
 		if s.loop.proxy.stopping.Load() {
 			flag = traffic.FlagDraining
 		}
-		if s.phase == tunnelling {
+		if s.phase == tunnelling && !s.x.stream { // the usual way for a browser to leave
 			flag &= traffic.FlagDraining
 		}
 		s.x.Flags |= flag
@@ -311,20 +323,30 @@ func (s *session) reset() {
 	s.free()
 }
 
-// adopt takes the session to a new configuration. Where its listener is gone, it ends after the exchange.
+// adopt takes the session to a new configuration. Where its listener is gone, so will it be; where it speaks
+// another protocol now, it ends after the exchange.
 func (s *session) adopt(g *generation) {
 	s.gen = g
-	if e := g.edges[s.tag]; e != nil {
+	if e := g.edge(s.tag, s.to); e != nil && e.service.opaque == s.edge.service.opaque {
 		s.edge = e
 		return
 	}
-	s.retire()
-}
-
-// retire ends the session as soon as no exchange is going on.
-func (s *session) retire() {
+	if e := g.gone[s.tag]; e != nil {
+		s.edge = e
+		s.leave()
+		return
+	}
 	s.last = true
 	if s.phase == reading && len(s.in) == 0 {
 		s.close()
+	}
+}
+
+// leave ends the session without losing a request: a client that has been promised a connection may be
+// sending on it right now, so it is kept until it can be told with a response, or for as long as patience says.
+func (s *session) leave() {
+	s.leaving = true
+	if s.phase == reading && len(s.in) == 0 {
+		s.arm()
 	}
 }

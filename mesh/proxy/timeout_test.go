@@ -18,7 +18,7 @@ const (
 // Every phase ends in time: just before, nothing has happened; just after, it has.
 
 func TestIdleClientsAreClosed(t *testing.T) {
-	f, _ := startFake(t)
+	f, r := startFake(t)
 	c := f.accept()
 	f.pass(5*time.Second - 1)
 	require.False(t, c.closed)
@@ -35,6 +35,24 @@ func TestIdleClientsAreClosed(t *testing.T) {
 	require.False(t, c.closed)
 	f.pass(1)
 	require.True(t, c.closed)
+	require.Contains(t, metrics(t, r), `redlane_connections_closed_total{reason="idle"} 2`)
+}
+
+// Clients that leave in the middle of a head have no exchange to be counted by.
+func TestClientsThatLeavePartway(t *testing.T) {
+	f, r := startFake(t)
+	c := f.accept()
+	c.data("GET / HT")
+	c.eof()
+	require.True(t, c.closed)
+	c = f.accept()
+	c.data("GET / HT")
+	c.broken()
+	c = f.accept()
+	c.data("\r\n")
+	c.eof()
+	f.accept().broken()
+	require.Contains(t, metrics(t, r), `redlane_connections_closed_total{reason="partway"} 2`)
 }
 
 func TestSlowHeads(t *testing.T) {

@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"bytes"
+	"time"
 
 	"github.com/redlane/redlane/traffic"
 )
@@ -10,7 +10,7 @@ import (
 //
 //	client's  reading: Idle, then Header from the first byte   sending: Request, between two reads
 //	          holding: the filter's wait                       lingering: lingerTime
-//	          a response it does not take: Request             tunnelling: Idle, either side
+//	          a response it does not take: Request             tunnelling: Idle, either side; joined: look
 //	service's the request is through: Response, between two reads; it does not take the body: Response
 //	          idle: Pool
 //
@@ -18,13 +18,15 @@ import (
 func (s *session) arm() {
 	if s.x == nil {
 		if s.phase == reading {
-			s.loop.Arm(s.h, s.edge.service.timeouts.Idle)
+			s.loop.Arm(s.h, s.patience())
 		}
 		return
 	}
 	t := &s.x.service.timeouts
 	slow := s.x.up != nil && s.x.up.paused
 	switch {
+	case s.x.joined:
+		s.loop.Arm(s.h, s.lookEvery())
 	case s.phase == tunnelling:
 		s.loop.Arm(s.h, t.Idle)
 	case s.phase == flushing, s.phase == sending && !s.stalled, slow:
@@ -32,6 +34,18 @@ func (s *session) arm() {
 	default:
 		s.loop.Arm(s.h, 0)
 	}
+}
+
+// patience is how long to wait for the next request.
+func (s *session) patience() time.Duration {
+	idle := s.edge.service.timeouts.Idle
+	switch l := s.loop; {
+	case l.draining:
+		return min(idle, max(l.until.Sub(l.Now()), time.Millisecond))
+	case s.leaving:
+		return min(idle, s.gen.mesh.TimeoutsOf("").Drain)
+	}
+	return idle
 }
 
 // arm sets the service's timer.
@@ -50,7 +64,8 @@ func (u *upstream) arm() {
 func (s *session) timer() {
 	switch s.phase {
 	case reading:
-		if len(bytes.Trim(s.in, "\r\n")) == 0 {
+		if !s.partway() {
+			s.loop.stats.closings[closedIdle].Add(1)
 			s.close()
 			return
 		}
@@ -70,6 +85,10 @@ func (s *session) timer() {
 		s.end()
 		s.reset()
 	case tunnelling:
+		if s.x.joined {
+			s.look()
+			return
+		}
 		s.endTunnel()
 	case lingering:
 		s.close()

@@ -3,12 +3,12 @@ package proxy
 import "github.com/redlane/redlane/traffic"
 
 // tunnel follows a 101: the head goes to the client, and from here on bytes pass both ways. They are
-// counted, not looked at. The exchange lasts as long as the tunnel; b came behind the head.
+// counted, not looked at, and left to the engine where it can do that alone (join.go). The exchange lasts as long as the tunnel; b came behind the head.
 func (s *session) tunnel(b []byte) {
 	x, l, u := s.x, s.loop, s.x.up
 	x.Flags |= traffic.FlagUpgraded
 	s.phase, s.last = tunnelling, true
-	x.Response.BodySize += int64(len(b))
+	x.countOut(len(b))
 	l.down = append(l.down, b...)
 	if l.Send(s.h, l.down) > highWater {
 		u.pause()
@@ -17,11 +17,12 @@ func (s *session) tunnel(b []byte) {
 	u.arm()
 	s.arm()
 	s.run()
+	s.join()
 }
 
 // relay passes bytes of the client on.
 func (s *session) relay(b []byte) {
-	s.x.Request.BodySize += int64(len(b))
+	s.x.countIn(len(b))
 	s.stalled = s.loop.Send(s.x.up.h, b) > highWater
 	s.arm()
 	s.feel()
@@ -30,7 +31,7 @@ func (s *session) relay(b []byte) {
 // relay passes bytes of the service on.
 func (u *upstream) relay(b []byte) {
 	x := u.x
-	x.Response.BodySize += int64(len(b))
+	x.countOut(len(b))
 	if u.loop.Send(x.session.h, b) > highWater {
 		u.pause()
 	}
@@ -56,6 +57,9 @@ func (s *session) upstreamEOF() {
 
 // upstreamLost passes a reset on.
 func (s *session) upstreamLost(u *upstream) {
+	if s.x.stream {
+		s.x.Flags |= traffic.FlagUpstreamClosed
+	}
 	s.x.up, u.x = nil, nil
 	s.end()
 	s.reset()

@@ -80,13 +80,15 @@ func (u *upstream) eof() {
 	}
 }
 
-func (u *upstream) closed(error) {
+func (u *upstream) closed(err error) {
 	x := u.x
 	switch {
 	case !u.open:
 		u.target.unopened(u)
 	case x == nil:
 		u.target.remove(u)
+	case x.joined:
+		x.session.unjoined(err, traffic.FlagUpstreamClosed)
 	case x.session.phase == tunnelling:
 		x.session.upstreamLost(u)
 	case x.answered:

@@ -9,14 +9,16 @@ import (
 	"github.com/redlane/redlane/mesh"
 )
 
-// watch reloads the file whenever its content has changed. It looks at the content and not at a time
+// watch reloads the file, and those of certificates, whenever the content has changed. It looks at the content and not at a time
 // stamp alone: mounted configuration is replaced by renaming links, and copies keep old times.
 func (p *Proxy) watch(ctx context.Context) {
 	var last uint64
+	certs := p.watchCerts()
 	if data, err := os.ReadFile(p.cfg.Path); err == nil {
 		last = xxhash.Sum64(data)
 	}
 	for p.cfg.Clock.SleepUntil(ctx, p.cfg.Clock.Now().Add(p.cfg.Watch)) == nil {
+		certs()
 		data, err := os.ReadFile(p.cfg.Path)
 		if err != nil { // being replaced, or gone: what is in force stays
 			continue
