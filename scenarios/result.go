@@ -124,7 +124,7 @@ func (r *run) addFault(name string, from time.Duration, status injector.Status) 
 }
 
 func host() reports.Host {
-	h := reports.Host{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.GOMAXPROCS(0)}
+	h := reports.Host{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()}
 	if kernel, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		h.OS += " " + strings.TrimSpace(string(kernel))
 	}

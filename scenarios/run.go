@@ -23,7 +23,12 @@ type Options struct {
 	Version  string      // of redlane, for the report
 	Repeat   string      // command that repeats the run, for the report
 	Progress io.Writer   // a line as things happen; nil is silent
+	Loops    int         // of the mesh, and of each replay; 0 means one per processor Go may use. See Processors
 }
+
+// Processors is what a program that runs scenarios sets GOMAXPROCS to: a loop keeps its processor while it
+// waits a moment, and so does the pacer of a replay.
+func Processors(loops int) int { return 2*loops + 1 }
 
 // A run is one execution of a scenario: what it started and what it has found so far.
 type run struct {
@@ -31,6 +36,7 @@ type run struct {
 	out      string
 	clock    clock.Clock
 	progress io.Writer
+	loops    int
 
 	proxy    *proxy.Proxy
 	faults   *injector.Table
@@ -65,7 +71,7 @@ func Run(ctx context.Context, s *Scenario, opt Options) (*reports.Run, error) {
 	if err := os.MkdirAll(opt.Out, 0o755); err != nil {
 		return nil, fmt.Errorf("make the report's folder: %w", err)
 	}
-	r := &run{scenario: s, out: opt.Out, clock: opt.Clock, progress: opt.Progress}
+	r := &run{scenario: s, out: opt.Out, clock: opt.Clock, progress: opt.Progress, loops: opt.Loops}
 	r.mu.steps = make(map[*Step]*reports.Step)
 	r.start = r.clock.Now()
 	r.observer = newObserver(r.clock, r.start)
@@ -79,7 +85,7 @@ func Run(ctx context.Context, s *Scenario, opt Options) (*reports.Run, error) {
 	}
 	var err error
 	r.proxy, err = proxy.New(proxy.Config{
-		Mesh: s.mesh(), Clock: r.clock,
+		Mesh: s.mesh(), Clock: r.clock, Loops: r.loops,
 		Slots: []proxy.Slot{
 			{Name: "observer", Level: proxy.Tap, Filter: r.observer},
 			{Name: "faults", Level: proxy.Fault, Filter: r.faults.Filter()},

@@ -61,7 +61,7 @@ func (v *replay) run(ctx context.Context, r *run, st *Step) error {
 	}
 	defer src.Close()
 	result, err := replayer.Run(ctx, replayer.Config{
-		To: r.address(v.To), Lane: v.Lane, Rate: v.Rate, Seed: r.scenario.Seed, Timeout: v.Timeout, LagLimit: v.LagLimit,
+		To: r.address(v.To), Lane: v.Lane, Rate: v.Rate, Seed: r.scenario.Seed, Workers: r.loops, Timeout: v.Timeout, LagLimit: v.LagLimit,
 	}, src)
 	if result != nil {
 		r.addReplay(v, st, result)
