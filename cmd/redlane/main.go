@@ -22,7 +22,7 @@ var version = "dev"
 
 // verbs in the order of a newcomer's first hour.
 var verbs = []func() *cobra.Command{
-	demoCmd, proxyCmd, recordCmd, tapeCmd, replayCmd, checkCmd, runCmd, reportCmd, clickhouseCmd, redpacketCmd,
+	demoCmd, proxyCmd, interceptCmd, recordCmd, tapeCmd, replayCmd, checkCmd, runCmd, reportCmd, clickhouseCmd, redpacketCmd,
 }
 
 func main() {
@@ -32,6 +32,7 @@ func main() {
 // execute runs one command line and returns the exit code. SIGINT and SIGTERM end the verb's context, so
 // that it drains; a second one kills.
 func execute(args []string) int {
+	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)

@@ -74,6 +74,13 @@ func runStories(t *testing.T, dir string, vars map[string]string) {
 			"ready":  ready,
 			"damage": damage,
 		},
+		Condition: func(what string) (bool, error) {
+			if what != "netns" {
+				return false, fmt.Errorf("no condition %q", what)
+			}
+			_, err := exec.LookPath("unshare")
+			return os.Geteuid() == 0 && err == nil, nil
+		},
 	})
 }
 

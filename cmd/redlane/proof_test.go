@@ -215,7 +215,7 @@ func driveAB(t *testing.T, addr string, n int) int {
 	return number(t, abCount, out)
 }
 
-func number(t *testing.T, re *regexp.Regexp, out []byte) int {
+func number(t testing.TB, re *regexp.Regexp, out []byte) int {
 	t.Helper()
 	m := re.FindSubmatch(out)
 	require.NotNil(t, m, "no %s in %s", re, out)

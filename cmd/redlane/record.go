@@ -16,6 +16,7 @@ import (
 	"github.com/redlane/redlane/mesh"
 	"github.com/redlane/redlane/mesh/proxy"
 	"github.com/redlane/redlane/recorder/store"
+	"github.com/redlane/redlane/recorder/tape"
 )
 
 func recordCmd() *cobra.Command {
@@ -23,6 +24,8 @@ func recordCmd() *cobra.Command {
 	var taps []string
 	var sample conf.Share
 	var length time.Duration
+	var take takeover
+	var data dataPlane
 	cfg := store.Config{}
 	cmd := &cobra.Command{
 		Use:   "record -c MESH.YAML --tap SERVICE --to WHERE",
@@ -32,9 +35,15 @@ ClickHouse. Traffic never waits for the recording: what finds no room is dropped
 --for or at SIGTERM, when everything accepted is stored, and prints the ledger.
 
 Authorization, Proxy-Authorization, Cookie and Set-Cookie are redacted before anything reaches the disk;
---redact-header, --redact-query and --redact-json add to them.`,
+--redact-header, --redact-query and --redact-json add to them.
+
+With --takeover a new process takes over from one that runs (docs/operations.md), into a tape of its own: the
+one that runs holds its tape until its last exchange is over.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := data.check(); err != nil {
+				return err
+			}
 			m, err := loadMesh(config)
 			if err != nil {
 				return err
@@ -51,7 +60,11 @@ Authorization, Proxy-Authorization, Cookie and Set-Cookie are redacted before an
 			}
 			cfg.Services, cfg.Spool, cfg.Recorder.Share = taps, spool, float64(sample)
 			cfg.Logf = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
-			return record(cmd, m, config, cfg, length)
+			if err := take.ask(cmd.Context()); err != nil {
+				return err
+			}
+			defer take.close()
+			return record(cmd, m, config, cfg, &data, &take, length)
 		},
 	}
 	f := cmd.Flags()
@@ -64,14 +77,19 @@ Authorization, Proxy-Authorization, Cookie and Set-Cookie are redacted before an
 	f.StringSliceVar(&cfg.Recorder.Redact.Headers, "redact-header", nil, "header to redact")
 	f.StringSliceVar(&cfg.Recorder.Redact.Query, "redact-query", nil, "query key to redact")
 	f.StringSliceVar(&cfg.Recorder.Redact.JSON, "redact-json", nil, "JSON key, or dotted path, to redact in bodies")
+	take.flag(cmd)
+	data.flags(cmd)
 	_ = cmd.MarkFlagRequired("to") // the flag exists
 	return cmd
 }
 
 // record runs the recording and the proxy. The proxy ends first and drains, so that every exchange it
 // accepted comes to its end on the tape.
-func record(cmd *cobra.Command, m *mesh.Config, path string, cfg store.Config, length time.Duration) error {
+func record(cmd *cobra.Command, m *mesh.Config, path string, cfg store.Config, data *dataPlane, take *takeover, length time.Duration) error {
 	rec, err := store.New(cfg)
+	if errors.Is(err, tape.ErrInUse) && take.taking != nil {
+		return runError("record: %w; a recording that takes over needs a tape of its own: another --to, or --spool", err)
+	}
 	if err != nil {
 		return runError("record: %w", err)
 	}
@@ -83,7 +101,7 @@ func record(cmd *cobra.Command, m *mesh.Config, path string, cfg store.Config, l
 	for _, tap := range taps {
 		slots = append(slots, proxy.Slot{Name: "record " + tap, Level: proxy.Tap, Service: tap, Filter: rec.Filter()})
 	}
-	p, err := newProxy(m, path, cmd.ErrOrStderr(), slots...)
+	p, stop, err := newProxy(m, path, data, take, cmd.ErrOrStderr(), slots...)
 	if err != nil {
 		return runError("%w", errors.Join(err, rec.Close()))
 	}
@@ -108,7 +126,7 @@ func record(cmd *cobra.Command, m *mesh.Config, path string, cfg store.Config, l
 		}
 	}()
 
-	err = runProxy(ctx, p, m, cmd.OutOrStdout())
+	err = errors.Join(runProxy(ctx, p, m, take, cmd.OutOrStdout(), cmd.ErrOrStderr()), stop())
 	stopLive()
 	stopRecording()
 	recErr := <-done

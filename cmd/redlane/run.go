@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,10 +39,11 @@ func runScenario(cmd *cobra.Command, path, out string) error {
 	if err != nil {
 		return usageError("%w", err)
 	}
-	roomForPacer(0)
+	loops := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(scenarios.Processors(loops))
 	w := cmd.OutOrStdout()
 	result, err := scenarios.Run(cmd.Context(), s, scenarios.Options{
-		Out: out, Clock: clock.System, Version: version, Progress: w,
+		Out: out, Clock: clock.System, Version: version, Progress: w, Loops: loops,
 		Repeat: fmt.Sprintf("redlane run %s --out %s", path, out),
 	})
 	if err != nil {
