@@ -43,8 +43,8 @@ lint: .lab/bin/golangci-lint ## the linters of .golangci.yml
 	@cd tools && $(GO) build -o ../.lab/bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: deps
-deps: ## the programs that the tests drive: nginx, wrk, ab, curl, chromium, a C compiler for the race detector
-	@scripts/deps.sh nginx wrk ab curl chromium gcc
+deps: ## the programs that the tests drive: nginx, redis, wrk, ab, curl, openssl, chromium, a C compiler for the race detector
+	@scripts/deps.sh nginx redis-server redis-cli wrk ab curl openssl chromium gcc
 
 .PHONY: clickhouse
 clickhouse: ## a local ClickHouse (libchdb) under .lab
@@ -58,6 +58,20 @@ bench-replay: build ## asked rate, achieved rate and lag of the replayer
 .PHONY: bench-record
 bench-record: deps build ## cost of the tap, speed and size of the tape
 	@$(GO) test -run '^$$' -bench . -benchtime 2s ./recorder/...
+
+.PHONY: bench-restart
+bench-restart: deps ## a hundred restarts and reloads under load, on every engine, with TLS and without
+	@cd bench/restart && $(GO) test -count=1 -timeout 30m -times 100
+
+.PHONY: bench-proxy
+bench-proxy: build ## CPU per request against HAProxy and nginx, about 12 minutes (BENCH=quick: 3; DRIVER=epoll; PROFILE=full takes a profile instead; WRITE=1 keeps the result)
+	@scripts/deps.sh nginx haproxy wrk
+	@$(GO) build -o bin/bench-proxy ./bench/proxy
+	@bin/bench-proxy $(if $(filter quick,$(BENCH)),-quick) $(if $(DRIVER),-engine $(DRIVER)) $(if $(WRITE),-write) $(if $(ONLY),-only $(ONLY)) $(if $(PROFILE),-profile $(PROFILE) -profile-conns $(or $(PROFILE_CONNS),64))
+
+.PHONY: bench-hostile
+bench-hostile: deps ## p99 of good requests among 24 clients that mean harm, against without them
+	@$(GO) test -run '^$$' -bench Hostile -benchtime 1x ./cmd/redlane
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for a minute

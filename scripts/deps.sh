@@ -10,6 +10,7 @@ package_of() {
 	nginx) echo nginx-light ;;
 	ab) echo apache2-utils ;;
 	npm) echo npm ;;
+	redis-cli) echo redis-tools ;;
 	gcc) echo gcc libc6-dev ;;
 	*) echo "$1" ;;
 	esac

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A crowd is idle connections that each have done one request.
+type crowd []net.Conn
+
+func (c crowd) leave() {
+	for _, conn := range c {
+		conn.Close()
+	}
+}
+
+// gather opens n connections to addr and does a request on each, 32 at a time. They come from several
+// addresses of the loopback network: one has some 28,000 ports.
+func gather(ctx context.Context, addr string, n int) (crowd, error) {
+	c := make(crowd, n)
+	errs := make(chan error, 32)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var opening sync.WaitGroup
+	for worker := range cap(errs) {
+		opening.Go(func() {
+			for i := worker; i < n && ctx.Err() == nil; i += cap(errs) {
+				var err error
+				if c[i], err = joins(ctx, addr, i); err != nil {
+					stop(fmt.Errorf("idle connection %d of %d: %w", i, n, err))
+				}
+			}
+		})
+	}
+	opening.Wait()
+	if err := context.Cause(ctx); err != nil {
+		for _, conn := range c {
+			if conn != nil {
+				conn.Close()
+			}
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+func joins(ctx context.Context, addr string, i int) (net.Conn, error) {
+	d := net.Dialer{
+		Timeout: 10 * time.Second, KeepAlive: -1, Control: latePort,
+		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i/10_000))},
+	}
+	conn, err := d.DialContext(ctx, "tcp4", addr)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if err := ask(conn, addr); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	conn.SetDeadline(time.Time{})
+	return conn, nil
+}
+
+// latePort leaves the choice of a port to connect, which knows the other end. At bind the kernel takes half of
+// the range only, and none that still waits for the end of an old connection.
+func latePort(_, _ string, c syscall.RawConn) (err error) {
+	ctlErr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	})
+	return errors.Join(ctlErr, err)
+}
+
+// ask does one request on conn.
+func ask(conn net.Conn, addr string) error {
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", addr); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.ContentLength != 200 {
+		return fmt.Errorf("status %d, %d bytes", resp.StatusCode, resp.ContentLength)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+// crowdOf is n, or as many as the limit on open files leaves to one process that also has others.
+func (b *bench) crowdOf(n int) int { return min(n, int(b.files)-512) }
+
+// idleMemory is the resident memory of the proxy for each idle connection.
+func (b *bench) idleMemory(ctx context.Context, r *report) error {
+	run, err := full.start(ctx, b, coreOfProxy)
+	if err != nil {
+		return err
+	}
+	if _, err := b.wrk(ctx, coreOfRest, run.addr, 64, b.warm); err != nil {
+		return err
+	}
+	before, err := rss(run.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	n := b.crowdOf(b.idle)
+	c, err := gather(ctx, run.addr, n)
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	if err := run.sleep(ctx, time.Second); err != nil {
+		return err
+	}
+	after, err := rss(run.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	metrics, err := get(ctx, "http://"+run.admin+"/metrics")
+	if err != nil {
+		return err
+	}
+	if open := int(sum(metrics, "redlane_connections_open")); open != n {
+		return fmt.Errorf("idle connections: opened %d, the proxy has %d", n, open)
+	}
+	each := float64(after-before) / float64(n)
+	r.single("idle_conn_bytes", each, 6*1024, "%.0f bytes resident for each of %d idle connections", each, n)
+	c.leave()
+	return b.stop(run.proc)
+}
+
+// idleAndBusy asks whether connections that do nothing cost those that work.
+func (b *bench) idleAndBusy(ctx context.Context, r *report) error {
+	n := b.crowdOf(b.idleBusy)
+	crowded := contestant{fmt.Sprintf("full + %d idle", n), func(ctx context.Context, b *bench, cores []int) (*running, error) {
+		run, err := full.start(ctx, b, cores)
+		if err != nil {
+			return nil, err
+		}
+		c, err := gather(ctx, run.addr, n)
+		if err != nil {
+			_ = b.stop(run.proc) // err says more
+			return nil, err
+		}
+		run.release = c.leave
+		return run, nil
+	}}
+	c, err := b.compare(ctx, []contestant{full, crowded}, 64, twoCores, b.few)
+	if err != nil {
+		return err
+	}
+	r.table("64 busy connections, alone and among idle ones", c)
+	p50 := c.pairs(crowded.name, full.name, func(a, b sample) float64 { return a.p50.Seconds() / b.p50.Seconds() })
+	p99 := c.pairs(crowded.name, full.name, func(a, b sample) float64 { return a.p99.Seconds() / b.p99.Seconds() })
+	r.note("among idle ones: p50 x%s, p99 x%s, CPU x%s (asked: latency within 1.10)", p50, p99, c.ratio(crowded.name, full.name))
+	return nil
+}
