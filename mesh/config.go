@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/cespare/xxhash/v2"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/redlane/redlane/internal/conf"
@@ -18,6 +19,9 @@ import (
 // its meaning between two dials would move traffic without a word in any configuration.
 type Config struct {
 	conf.Pos `yaml:"-"`
+
+	// Sum is of the bytes that Parse read, so that a watcher of the file knows what is in force. 0: none.
+	Sum uint64 `yaml:"-"`
 
 	// Admin is where metrics, health, the effective configuration and fault leases are served over
 	// HTTP. Empty: nowhere. Keep it on a private address; whoever reaches it can inject faults.
@@ -136,6 +140,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
+	c.Sum = xxhash.Sum64(data)
 	return c, nil
 }
 

@@ -12,11 +12,8 @@ import (
 // watch reloads the file, and those of certificates, whenever the content has changed. It looks at the content and not at a time
 // stamp alone: mounted configuration is replaced by renaming links, and copies keep old times.
 func (p *Proxy) watch(ctx context.Context) {
-	var last uint64
+	last := p.cfg.Mesh.Sum // not of what the file holds by now: it may have changed since
 	certs := p.watchCerts()
-	if data, err := os.ReadFile(p.cfg.Path); err == nil {
-		last = xxhash.Sum64(data)
-	}
 	for p.cfg.Clock.SleepUntil(ctx, p.cfg.Clock.Now().Add(p.cfg.Watch)) == nil {
 		certs()
 		data, err := os.ReadFile(p.cfg.Path)
