@@ -52,6 +52,10 @@ func TestAdmin(t *testing.T) {
 	}
 	get(t, c, "http://"+r.addr)
 	require.Eventually(t, r.Ready, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { // an exchange is counted after its last byte has gone out
+		_, body := get(t, c, base+"/metrics")
+		return strings.Contains(body, "redlane_requests_total{")
+	}, 5*time.Second, time.Millisecond)
 	f("/healthz", 200, "alive")
 	f("/ready", 200, "ready")
 	f("/config", 200, "# generation 1\n", `# filter "halves", level tap, all services`, "connect: 1s", "listen: 127.0.0.1:0")
