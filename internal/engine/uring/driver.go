@@ -103,22 +103,7 @@ func (d *Driver) Run(ctx context.Context) error {
 
 // Each runs f on every loop and waits for them. Before Run it waits for Run; within an event it would wait
 // for itself, for ever.
-func (d *Driver) Each(f func(engine.Loop, engine.Handler)) {
-	ran := make(chan struct{}, len(d.loops))
-	for i := range d.loops {
-		d.Post(i, func(l engine.Loop, h engine.Handler) {
-			f(l, h)
-			ran <- struct{}{}
-		})
-	}
-	for range d.loops {
-		select {
-		case <-ran:
-		case <-d.done:
-			return
-		}
-	}
-}
+func (d *Driver) Each(f func(engine.Loop, engine.Handler)) { loopkit.Each(d, d.done, f) }
 
 // Post queues f as an event of one loop. What is posted before Run is run first.
 func (d *Driver) Post(loop int, f func(engine.Loop, engine.Handler)) {
