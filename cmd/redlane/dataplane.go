@@ -24,7 +24,7 @@ type dataPlane struct {
 
 func (d *dataPlane) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&d.engine, "engine", choose.Epoll, strings.Join(choose.Names, ", ")+"; where io_uring cannot be used, epoll takes its place")
+	f.StringVar(&d.engine, "engine", choose.Auto, choose.Auto+", "+strings.Join(choose.Names, ", ")+"; auto is io_uring where it can be used, else epoll")
 	f.IntVar(&d.loops, "loops", 0, "event loops; 0 is one per core that Go may use, which a CPU limit of the container lowers")
 	f.BoolVar(&d.sockmap, "sockmap", false, "let bytes between local peers and the proxy skip TCP/IP (Linux, needs capabilities; docs/sockmap.md)")
 	f.StringVar(&d.cgroup, "sockmap-cgroup", "", "cgroup v2 folder that holds the proxy and its peers; empty is the root of the hierarchy")

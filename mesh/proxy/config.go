@@ -42,7 +42,7 @@ type Config struct {
 	Addresses func(listens, connects []netip.AddrPort)
 
 	Loops     int                                            // 0 means one per core
-	Engine    string                                         // one of choose.Names; empty means epoll
+	Engine    string                                         // choose.Auto or one of choose.Names; empty means choose.Auto
 	NewDriver func(engine.NewHandler) (engine.Driver, error) // nil means the one called Engine
 	Mixed     *uint64                                        // of an accelerator below the engine, see loopkit.Config; with one, connections are not joined
 	Limits    http1.Limits                                   // of each message; zero fields as in http1

@@ -19,17 +19,18 @@ import (
 
 // The names.
 const (
-	Epoll     = "epoll"     // the default
+	Auto      = "auto"      // the default: io_uring where it can be used, else epoll
+	Epoll     = "epoll"     // runs on every Linux
 	Uring     = "io_uring"  // epoll where the kernel has not what it needs, or does not let us
 	Goroutine = "goroutine" // for comparison, and where something odd is suspected of the others
 )
 
-// Names are all that Check takes.
+// Names are those of the drivers. Check takes Auto too.
 var Names = []string{Epoll, Uring, Goroutine}
 
 // Config of a driver. Zero fields take the default named beside them.
 type Config struct {
-	Name   string       // one of Names; empty means Epoll
+	Name   string       // Auto or one of Names; empty means Auto
 	Loops  int          // 0 means one per processor Go may use
 	Logger *slog.Logger // nil logs nothing
 	Mixed  *uint64      // see loopkit.Config
@@ -37,20 +38,21 @@ type Config struct {
 
 // Check says why there is no driver called name. The empty name is the default's.
 func Check(name string) error {
-	if name == "" || slices.Contains(Names, name) {
+	all := append([]string{Auto}, Names...)
+	if name == "" || slices.Contains(all, name) {
 		return nil
 	}
-	return fmt.Errorf("no engine %q%s; there are %s", name, conf.DidYouMean(name, Names), strings.Join(Names, ", "))
+	return fmt.Errorf("no engine %q%s; there are %s", name, conf.DidYouMean(name, all), strings.Join(all, ", "))
 }
 
 // A Choice is what came of a Config.
 type Choice struct {
 	Name    string // one of Names
-	Instead string // what was asked for and cannot be had here; empty: nothing
+	Instead string // what was wanted and cannot be had here; empty: nothing
 }
 
-// Driver makes the driver, which opens nothing yet. That another takes the place of the one asked for is
-// one line in the log.
+// Driver makes the driver, which opens nothing yet. That epoll takes the place of io_uring is one line in the
+// log: a warning when io_uring was asked for by name.
 func Driver(cfg Config, newHandler engine.NewHandler) (engine.Driver, Choice, error) {
 	if err := Check(cfg.Name); err != nil {
 		return nil, Choice{}, err
@@ -61,8 +63,12 @@ func Driver(cfg Config, newHandler engine.NewHandler) (engine.Driver, Choice, er
 }
 
 func pick(cfg Config, probe func() error) Choice {
-	name := cmp.Or(cfg.Name, Epoll)
-	if name != Uring {
+	name, level := cmp.Or(cfg.Name, Auto), slog.LevelWarn
+	switch name {
+	case Auto:
+		level = slog.LevelInfo
+	case Uring:
+	default:
 		return Choice{Name: name}
 	}
 	err := probe()
@@ -70,7 +76,7 @@ func pick(cfg Config, probe func() error) Choice {
 		return Choice{Name: Uring}
 	}
 	if cfg.Logger != nil {
-		cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "engine io_uring cannot be used here, epoll takes its place", slog.Any("error", err))
+		cfg.Logger.LogAttrs(context.Background(), level, "engine io_uring cannot be used here, epoll takes its place", slog.Any("error", err))
 	}
 	return Choice{Name: Epoll, Instead: Uring}
 }
