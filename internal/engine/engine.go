@@ -121,8 +121,8 @@ type Listener interface {
 	Sockets() ([]*os.File, error)
 	// Close stops accepting. What has been accepted is told by OnAccept before it returns, or at least before
 	// anything that is posted from then on, so that a drain overlooks nobody. Not for use within an event.
-	// Connections in the backlog are served, or refused by the kernel, as the driver says, unless another
-	// process has the socket too.
+	// Connections that wait in the backlog while Run goes on are served, unless Sockets was called: they are
+	// for whoever has the duplicates.
 	Close() error
 }
 

@@ -52,6 +52,7 @@ func Run(t *testing.T, newDriver func(engine.NewHandler) engine.Driver) {
 		{"IdleTimeout", (*suite).idleTimeout},
 		{"HeaderTimeout", (*suite).headerTimeout},
 		{"ListenerClose", (*suite).listenerClose},
+		{"ListenerCloseServes", (*suite).listenerCloseServes},
 		{"ListenErrors", (*suite).listenErrors},
 		{"ListenUnix", (*suite).listenUnix},
 		{"HandOver", (*suite).handOver},

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -77,6 +78,33 @@ func (s *suite) listenerClose(t *testing.T) {
 	again, err := r.driver.Listen(engine.Bind{Addr: ln.Addr().String()}) // the port is free again
 	require.NoError(t, err)
 	require.NoError(t, again.Close())
+}
+
+// listenerCloseServes: who waits in a backlog when the listener closes has a connection, and is served. The
+// loops are kept busy meanwhile, so that somebody waits.
+func (s *suite) listenerCloseServes(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "socket")} {
+		r := s.logged(t)
+		ln, err := r.driver.Listen(engine.Bind{Addr: addr, Tag: 3})
+		require.NoError(t, err)
+		busy := make(chan struct{})
+		for i := range r.driver.Loops() {
+			r.driver.Post(i, func(engine.Loop, engine.Handler) { <-busy })
+		}
+		for range 40 {
+			c, err := net.Dial(ln.Addr().Network(), ln.Addr().String())
+			require.NoError(t, err)
+			defer c.Close()
+		}
+		closed := make(chan error)
+		go func() { closed <- ln.Close() }()
+		time.Sleep(50 * time.Millisecond) // Close may wait for the loops
+		close(busy)
+		require.NoError(t, <-closed)
+		for range 40 {
+			require.Equal(t, 3, r.next("accept").tag)
+		}
+	}
 }
 
 // listenErrors: addresses that cannot be had.

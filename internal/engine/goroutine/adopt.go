@@ -46,6 +46,7 @@ func (l alive) Accept() (net.Conn, error) {
 
 // Sockets returns duplicates of the listening sockets.
 func (l *listener) Sockets() (all []*os.File, err error) {
+	l.handed.Store(true)
 	for _, s := range l.sockets {
 		if u, ok := s.(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false)

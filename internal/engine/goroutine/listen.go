@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ type listener struct {
 	bind    engine.Bind
 	closed  chan struct{}
 	once    sync.Once
+	handed  atomic.Bool    // Sockets was called
 	taking  sync.WaitGroup // those that accept, and connections that OnAccept has not been told of yet
 }
 
@@ -52,10 +54,13 @@ func (d *Driver) Listen(b engine.Bind) (engine.Listener, error) {
 func (l *listener) Addr() net.Addr { return l.sockets[0].Addr() }
 
 // Close stops accepting and returns when OnAccept has been told of all that came. Connections that wait in
-// the backlog are refused by the kernel, unless another process has the socket too.
+// the backlog are served, unless Run has not begun or the sockets were handed over: somebody else accepts them.
 func (l *listener) Close() error {
 	l.driver.mu.Lock()
 	delete(l.driver.mu.listeners, l)
+	if l.driver.mu.state == serving && !l.handed.Load() {
+		l.drain() // under the lock: Run does not end meanwhile
+	}
 	l.driver.mu.Unlock()
 	err := l.shut()
 	l.taking.Wait()
@@ -91,10 +96,7 @@ func (l *listener) accept(s net.Listener) {
 		nc, err := s.Accept()
 		if err == nil {
 			wait = 0
-			d.stats.Accepted.Add(1)
-			loop := d.loops[int(d.next.Add(1))%len(d.loops)]
-			l.taking.Add(1)
-			d.running.Go(func() { loop.serve(nc.(stream), l) })
+			l.serve(nc)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -110,6 +112,15 @@ func (l *listener) accept(s net.Listener) {
 			return
 		}
 	}
+}
+
+// serve gives a connection to a loop.
+func (l *listener) serve(nc net.Conn) {
+	d := l.driver
+	d.stats.Accepted.Add(1)
+	loop := d.loops[int(d.next.Add(1))%len(d.loops)]
+	l.taking.Add(1)
+	d.running.Go(func() { loop.serve(nc.(stream), l) })
 }
 
 // serve is the life of a connection accepted by ln.

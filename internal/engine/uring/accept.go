@@ -140,6 +140,15 @@ func (a *acceptor) rest(errno unix.Errno) {
 	s.op, s.fd, s.addr, s.len = opTimeout, -1, a.ts.address(), 1
 }
 
+// arrived is serve for a connection that was accepted elsewhere, some time ago.
+func (l *loop) arrived(fd int, from netip.AddrPort, b *engine.Bind) {
+	if l.stopped {
+		unix.Close(fd)
+		return
+	}
+	l.serve(fd, from, b)
+}
+
 // serve begins the life of an accepted connection.
 func (l *loop) serve(fd int, from netip.AddrPort, b *engine.Bind) {
 	to := socket.Local(fd)

@@ -88,7 +88,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	}
 	d.mu.state = stopped
 	for ln := range d.mu.listeners {
-		_ = ln.shut() // the sockets are gone whatever it says
+		_ = ln.shut(false) // the sockets are gone whatever it says
 	}
 	clear(d.mu.listeners)
 	for _, l := range d.loops {

@@ -95,17 +95,17 @@ func (ln *listener) Sockets() ([]*os.File, error) {
 	return ln.mu.group.Sockets()
 }
 
-// Close stops accepting. Connections that wait in the backlog are refused by the kernel, unless another
-// process has these sockets too.
+// Close stops accepting. Connections that wait in the backlogs are served, unless the sockets were handed
+// over: somebody else accepts them.
 func (ln *listener) Close() error {
 	ln.driver.mu.Lock()
 	defer ln.driver.mu.Unlock()
 	delete(ln.driver.mu.listeners, ln)
-	return ln.shut()
+	return ln.shut(true)
 }
 
 // shut is Close under the driver's lock.
-func (ln *listener) shut() error {
+func (ln *listener) shut(drain bool) error {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	g := ln.mu.group
@@ -115,7 +115,10 @@ func (ln *listener) shut() error {
 	ln.mu.group = nil
 	ln.closed.Store(true)
 	if !ln.mu.shared {
-		for _, fd := range g.FDs {
+		for i, fd := range g.FDs {
+			if drain {
+				ln.drain(fd, i)
+			}
 			_ = unix.Shutdown(fd, unix.SHUT_RDWR) // at once, though the loops still hold their duplicates
 		}
 	}
@@ -125,4 +128,18 @@ func (ln *listener) shut() error {
 		}
 	}
 	return g.Close()
+}
+
+// drain brings what waits in the backlog of a socket to the loops, ahead of anything posted later.
+func (ln *listener) drain(listening, next int) {
+	for loops := ln.driver.loops; ; next++ {
+		fd, from, errno := socket.Accept(listening)
+		if errno != 0 {
+			return
+		}
+		l := loops[next%len(loops)]
+		if !l.inbox.Put(task{own: func() { l.arrived(fd, from, &ln.bind) }}) {
+			unix.Close(fd)
+		}
+	}
 }
