@@ -30,9 +30,10 @@ type conn struct {
 	fin  bool // the peer has sent FIN: a read that leaves room in the buffer has taken all that comes before it
 	odd  bool // an error or urgent data: a read that leaves room may not have taken everything
 
-	joint  *joint // nil unless joined
-	orphan bool   // the connection it was joined with is gone
-	moved  uint64 // bytes passed on since Join
+	joint   *loopkit.End // nil unless joined
+	partner *conn        // it is joined with
+	orphan  bool         // the connection it was joined with is gone
+	moved   uint64       // bytes passed on since Join; joint has it until that ends
 
 	local bool // a unix socket
 	asked bool // a unix socket that is watched for room to write
@@ -94,7 +95,7 @@ func (l *loop) control(c *conn, op int) error {
 
 // askForRoom watches a unix socket for room to write while bytes wait for it.
 func (l *loop) askForRoom(c *conn) {
-	if want := c.queue.Len() > 0 || c.joint != nil && c.joint.peer.joint.held > 0; c.local && c.asked != want {
+	if want := c.queue.Len() > 0 || c.joint != nil && c.partner.joint.Held() > 0; c.local && c.asked != want {
 		c.asked = want
 		_ = l.control(c, unix.EPOLL_CTL_MOD) // fails only for a descriptor that is not watched
 	}
@@ -133,6 +134,9 @@ func (l *loop) fail(c *conn, err error) {
 	h := c.handle
 	if c.open {
 		l.driver.stats.Open.Add(-1)
+	}
+	if c.joint != nil {
+		c.moved = c.joint.Moved
 	}
 	l.closing, l.closingMoved = h, c.moved
 	if (c.joint != nil || c.orphan) && !errors.Is(err, io.EOF) {

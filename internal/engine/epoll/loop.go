@@ -35,8 +35,7 @@ type loop struct {
 	stopped bool // Run is ending: nothing new
 	serial  invariant.Serial
 
-	pipes        []*pipe
-	noSplice     bool          // the kernel cannot
+	mover        loopkit.Mover // of joined connections
 	closing      engine.Handle // what OnClosed is called for, and what Moved says of it
 	closingMoved uint64
 
@@ -79,6 +78,7 @@ func newLoop(d *Driver) *loop {
 		start:   time.Now(),
 	}
 	l.retry.Kind = timerAccept
+	l.mover = loopkit.Mover{Buf: l.buf, In: &l.inN, Out: &l.outN}
 	return l
 }
 
@@ -101,9 +101,7 @@ func (l *loop) close() {
 	for _, p := range l.inbox.Close() {
 		p.arrival.refuse()
 	}
-	for _, p := range l.pipes {
-		p.close()
-	}
+	l.mover.Close()
 	if l.poller != 0 {
 		socket.Close(l.poller)
 	}

@@ -251,7 +251,7 @@ func TestCloseEmptiesThePipe(t *testing.T) {
 			c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
 			c.Write(make([]byte, 64<<20))
 			d.Each(func(l engine.Loop, _ engine.Handler) {
-				if piped = d.loops[0].get(h.client).joint.held + d.loops[0].get(h.up).queue.Len(); piped > 0 {
+				if piped = d.loops[0].get(h.client).joint.Held() + d.loops[0].get(h.up).queue.Len(); piped > 0 {
 					l.Close(h.up)
 					l.Close(h.client)
 				}

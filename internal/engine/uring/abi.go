@@ -87,6 +87,7 @@ type probeHead struct {
 
 const (
 	opPollAdd     = 6
+	opSendMsg     = 9
 	opTimeout     = 11
 	opAsyncCancel = 14
 	opSend        = 26

@@ -25,13 +25,18 @@ type buffers struct {
 	first  uint16 // id in the entry at place 0, which shares a word with the tail
 	size   int
 	n      int
+	group  uint16
 }
 
-const bufferGroup = 1
+// Groups of buffers: what a receive may have picked for it.
+const (
+	groupSmall = 1
+	groupLarge = 2
+)
 
-// newBuffers lends n buffers of size bytes to the kernel; n is a power of 2, at most 32768.
-func newBuffers(r *ring, n, size int) (*buffers, error) {
-	b := &buffers{ring: r, n: n, size: size}
+// newBuffers lends n buffers of size bytes to the kernel as a group; n is a power of 2, at most 32768.
+func newBuffers(r *ring, group uint16, n, size int) (*buffers, error) {
+	b := &buffers{ring: r, n: n, size: size, group: group}
 	var err error
 	if b.ringAt, err = anonymous(n * int(unsafe.Sizeof(bufEntry{}))); err != nil {
 		return nil, err
@@ -40,7 +45,7 @@ func newBuffers(r *ring, n, size int) (*buffers, error) {
 		_ = unix.Munmap(b.ringAt)
 		return nil, err
 	}
-	reg := bufReg{addr: addressOf(b.ringAt), entries: uint32(n), group: bufferGroup}
+	reg := bufReg{addr: addressOf(b.ringAt), entries: uint32(n), group: group}
 	if err := r.register(registerPbufs, unsafe.Pointer(&reg), 1); err != nil {
 		b.free()
 		return nil, fmt.Errorf("register %d buffers with io_uring: %w", n, err)
@@ -96,7 +101,7 @@ func (b *buffers) commit() {
 
 // close takes the buffers back from the kernel; no operation may be using them.
 func (b *buffers) close() error {
-	reg := bufReg{group: bufferGroup}
+	reg := bufReg{group: b.group}
 	err := b.ring.register(unregisterPbufs, unsafe.Pointer(&reg), 1)
 	b.free()
 	return err

@@ -1,6 +1,8 @@
 package uring
 
 import (
+	"errors"
+	"io"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,10 +36,21 @@ type conn struct {
 	soon   bool // in loop.soon
 	dirty  bool // in loop.dirty
 
-	recvOn, sendOn, pollOn bool // operations that have not ended
-	cancelled              bool // the receive is being cancelled
-	once                   bool // the receive ends with the first bytes
-	ending                 bool // the peer has ended, or the connection has: see watch
+	recvOn, sendOn, pollOn, roomOn, newsOn bool  // operations that have not ended
+	roomLeft                               bool  // the wait for room is being cancelled
+	roomCame                               bool  // since the send was started
+	cancelled                              bool  // the receive is being cancelled
+	once                                   bool  // the receive ends with the first bytes
+	large                                  bool  // the receive has the large buffers
+	bulk                                   bool  // bytes come in large pieces: see weigh
+	odd                                    uint8 // outcomes that spoke against bulk as it is, one after the other
+	ending                                 bool  // the peer has ended, or the connection has: see watch
+
+	joint   *loopkit.End // nil unless joined
+	partner *conn        // it is joined with
+	orphan  bool         // the connection it was joined with is gone
+	pumping bool         // in loop.pumps
+	moved   uint64       // bytes passed on since Join; joint has it until that ends
 
 	held   loopkit.Queue // received while paused
 	inErr  error         // why reading ended, io.EOF among others; told when held is empty
@@ -45,6 +58,7 @@ type conn struct {
 	failed error         // the dial or the write that did not work
 
 	queue  loopkit.Queue // to be sent, with what the kernel is sending
+	vector *vector       // what the kernel is sending, when it is more than one page
 	notify bool          // a Send returned more than 0: OnWritable is due
 
 	timer loopkit.Timer[conn] // the Handler's
@@ -87,7 +101,7 @@ func (c *conn) cancel(what uint64) {
 // cancelEnded is the outcome of a cancellation. Between finding bytes and reading them an operation is
 // nowhere to be found: then it is looked for again.
 func (c *conn) cancelEnded(what uint64, r cqe) {
-	on := what == forRecv && c.recvOn || what == forSend && c.sendOn || what == forPoll && c.pollOn
+	on := what == forRecv && c.recvOn || what == forRoom && c.roomOn || what == forNews && c.newsOn || what == forPoll && c.pollOn
 	switch missed := on && (r.res == -int32(unix.ENOENT) || r.res == -int32(unix.EALREADY)); {
 	case !missed:
 	case c.dead:
@@ -95,6 +109,8 @@ func (c *conn) cancelEnded(what uint64, r cqe) {
 	case what == forRecv:
 		c.cancelled = false
 		c.later()
+	case what == forRoom:
+		c.roomLeft = false
 	}
 	c.ended()
 }
@@ -121,6 +137,9 @@ func (l *loop) Close(h engine.Handle) {
 	if c == nil {
 		return
 	}
+	if c.joint != nil {
+		c.sever(true)
+	}
 	c.linger = c.open && c.failed == nil && c.queue.Len() > 0
 	c.end()
 }
@@ -128,6 +147,9 @@ func (l *loop) Close(h engine.Handle) {
 // Reset ends h at once with RST. A unix socket has no RST: its peer sees the end of the stream.
 func (l *loop) Reset(h engine.Handle) {
 	if c := l.get(h); c != nil {
+		if c.joint != nil {
+			c.sever(false)
+		}
 		c.rst = c.open
 		c.end()
 	}
@@ -136,7 +158,7 @@ func (l *loop) Reset(h engine.Handle) {
 // Pause stops OnData and OnEOF. The receive stays under way until it brings something, which mostly it
 // does not; what comes until it is cancelled then is kept, at most 64 buffers.
 func (l *loop) Pause(h engine.Handle) {
-	if c := l.get(h); c != nil && !c.paused {
+	if c := l.get(h); c != nil && !c.paused && c.joint == nil {
 		c.paused = true
 		if c.failed != nil {
 			c.later()
@@ -156,16 +178,25 @@ func (l *loop) Resume(h engine.Handle) {
 
 // fail ends c and tells the Handler why.
 func (c *conn) fail(err error) {
+	l := c.loop
+	if c.joint != nil || c.orphan {
+		c.rst = c.open && !errors.Is(err, io.EOF) // its peer is to see that something is missing
+	}
+	if c.joint != nil {
+		c.sever(false)
+	}
 	c.end()
-	c.loop.enter()
-	c.loop.handler.OnClosed(c.handle, err)
-	c.loop.leave()
+	l.closing, l.closingMoved = c.handle, c.moved
+	l.enter()
+	l.handler.OnClosed(c.handle, err)
+	l.leave()
+	l.closing = 0
 }
 
 // end makes the Handler's handle void.
 func (c *conn) end() {
 	l := c.loop
-	c.gone = true
+	c.gone, c.orphan = true, false
 	l.table.Remove(c.handle)
 	l.wheel.Remove(&c.timer)
 	c.held.Drop()
@@ -190,11 +221,14 @@ func (c *conn) die() {
 	if c.recvOn && !c.cancelled {
 		c.cancel(forRecv)
 	}
-	if c.sendOn {
-		c.cancel(forSend)
+	if c.roomOn && !c.roomLeft {
+		c.cancel(forRoom)
 	}
 	if c.pollOn {
 		c.cancel(forPoll)
+	}
+	if c.newsOn {
+		c.cancel(forNews)
 	}
 	if c.ops == 0 {
 		c.later()

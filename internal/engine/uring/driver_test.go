@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,7 +19,7 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	for _, cfg := range []uring.Config{{Buffers: -1}, {Buffers: 3}, {Buffers: 1 << 16}, {BufferSize: -1}, {BufferSize: 1<<20 + 1}} {
+	for _, cfg := range []uring.Config{{Buffers: -1}, {Buffers: 3}, {Buffers: 1 << 16}, {BufferSize: -1}, {BufferSize: 1<<20 + 1}, {Large: 12}, {LargeSize: -1}} {
 		_, err := uring.New(cfg, newEcho)
 		require.Error(t, err, "%+v", cfg)
 	}
@@ -27,8 +29,9 @@ func TestConfig(t *testing.T) {
 // none is lost, nor any connection forgotten.
 func TestFewBuffers(t *testing.T) {
 	const conns, size, rounds = 64, 3000, 4
-	d, addr := serve(t, uring.Config{Loops: 1, Buffers: 2, BufferSize: 64}, newEcho)
-	_, relayed := serve(t, uring.Config{Loops: 1, Buffers: 2, BufferSize: 64}, newRelay(addr))
+	few := uring.Config{Loops: 1, Buffers: 2, BufferSize: 64, Large: 2, LargeSize: 128}
+	d, addr := serve(t, few, newEcho)
+	_, relayed := serve(t, few, newRelay(addr))
 	var clients sync.WaitGroup
 	for i := range conns {
 		c := dial(t, relayed)
@@ -153,22 +156,29 @@ func TestEndBehindMuch(t *testing.T) {
 	}
 }
 
-// asker sends as much as it is asked to, and tells what Send returned.
+// asker sends as much as it is asked to, and tells what Send returned in the end.
 type asker struct {
 	events
-	size    int
-	waiting chan int
+	size, piece int
+	waiting     chan int
 }
 
-func (a *asker) OnData(h engine.Handle, _ []byte) { a.waiting <- a.l.Send(h, make([]byte, a.size)) }
+func (a *asker) OnData(h engine.Handle, _ []byte) {
+	n := 0
+	for left := a.size; left > 0; left -= a.piece {
+		n = a.l.Send(h, make([]byte, min(a.piece, left)))
+	}
+	a.waiting <- n
+}
 
-// What fits one page is taken at once; beyond that Send counts all of it, and OnWritable comes.
+// Of small pieces, what fits one page is taken at once; beyond that Send counts all of it, and OnWritable
+// comes. A large piece, and what is before it, is the kernel's when Send returns, where it has room.
 func TestTaken(t *testing.T) {
-	said, waiting := make(chan string, 10), make(chan int, 10)
-	f := func(size, want int) {
+	said, waiting := make(chan string, 100), make(chan int, 10)
+	f := func(size, piece, want int) {
 		t.Helper()
 		_, addr := serve(t, uring.Config{Loops: 1}, func(l engine.Loop) engine.Handler {
-			return &asker{events{echo{l}, said}, size, waiting}
+			return &asker{events{echo{l}, said}, size, piece, waiting}
 		})
 		c := dial(t, addr)
 		for range 3 { // the first leaves nothing behind
@@ -182,10 +192,63 @@ func TestTaken(t *testing.T) {
 		}
 		require.Empty(t, said)
 	}
-	f(1, 0)
-	f(20_000, 0)
-	f(64_000, 64_000)
-	f(1_000_000, 1_000_000)
+	f(1, 1, 0)
+	f(20_000, 2000, 0)
+	f(64_000, 4000, 64_000)
+	f(64_000, 64_000, 0)
+	f(64_000, 8200, 0)
+	f(30_000, 8191, 30_000)
+	f(45_000, 9000, 0)
+}
+
+// What the kernel does not take waits, also when the peer has ended its direction: a send that the kernel
+// itself had wait would go to a thread then, one for each connection.
+func TestWaitingForRoom(t *testing.T) {
+	const size = 20 << 20
+	said, waiting := make(chan string, 100), make(chan int, 10)
+	d, addr := serve(t, uring.Config{Loops: 1}, func(l engine.Loop) engine.Handler {
+		return &asker{events{echo{l}, said}, size, size, waiting}
+	})
+	path := t.TempDir() + "/socket"
+	_, err := d.Listen(engine.Bind{Addr: "unix:" + path})
+	require.NoError(t, err)
+	f := func(c net.Conn, end func() error) {
+		t.Helper()
+		io.WriteString(c, "x")
+		require.Positive(t, <-waiting)
+		if end != nil {
+			require.NoError(t, end())
+			require.Equal(t, "eof", <-said)
+		}
+		time.Sleep(20 * time.Millisecond)
+		threads, err := filepath.Glob("/proc/self/task/*/comm")
+		require.NoError(t, err)
+		for _, name := range threads {
+			comm, _ := os.ReadFile(name)
+			require.NotContains(t, string(comm), "iou-wrk")
+		}
+		_, err = io.ReadFull(c, make([]byte, size))
+		require.NoError(t, err)
+		require.Equal(t, "writable", <-said)
+		if c.Close(); end == nil {
+			require.Equal(t, "eof", <-said)
+		}
+	}
+	for range 2 {
+		c := dial(t, addr)
+		f(c, nil)
+		c = dial(t, addr)
+		f(c, c.(*net.TCPConn).CloseWrite)
+		for _, end := range []bool{false, true} {
+			c, err := net.Dial("unix", path)
+			require.NoError(t, err)
+			if end {
+				f(c, c.(*net.UnixConn).CloseWrite)
+			} else {
+				f(c, nil)
+			}
+		}
+	}
 }
 
 // Bytes that counted as taken, to a peer that is gone: OnClosed tells.

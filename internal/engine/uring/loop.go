@@ -26,10 +26,11 @@ type loop struct {
 	inbox   loopkit.Inbox[task]
 	serial  invariant.Serial
 
-	ring    *ring
-	buffers *buffers
-	ops     int // operations that have not ended
-	wakeFD  int
+	ring   *ring
+	small  *buffers
+	large  *buffers // for bulk
+	ops    int      // operations that have not ended
+	wakeFD int
 
 	table     loopkit.Table[conn]
 	conns     []*conn // by id; with those that have no handle any more, but operations
@@ -39,7 +40,13 @@ type loop struct {
 	dirty     []*conn // have bytes to send, and no operation that does
 	soon      []*conn // have something to be looked at before the loop waits
 	tasks     []task
-	one       [1][]byte
+	vectors   [][]byte  // of one send
+	spare     []*vector // not lent to the kernel
+
+	mover             loopkit.Mover // of joined connections
+	pumps, sparePumps []*conn       // joined, and may have more than their share
+	closing           engine.Handle // what OnClosed is called for, and what Moved says of it
+	closingMoved      uint64
 
 	inN, outN        uint64        // bytes, published as in and out once a turn
 	in, out, starved atomic.Uint64 // bytes, bytes, times
@@ -69,12 +76,16 @@ const (
 	forRecv
 	forSend
 	forPoll
+	forRoom
+	forNews
 	forCancel // added to what is cancelled
 )
 
 var _ engine.Loop = (*loop)(nil)
 
-func newLoop(d *Driver) *loop { return &loop{driver: d, began: time.Now().Add(-time.Second)} }
+func newLoop(d *Driver) *loop {
+	return &loop{driver: d, began: time.Now().Add(-time.Second), vectors: make([][]byte, 0, pagesAtOnce)}
+}
 
 // run is the thread. It says once whether it could start.
 func (l *loop) run(started chan<- error) {
@@ -99,10 +110,17 @@ func (l *loop) open() (err error) {
 	if l.ring, err = newRing(ringEntries, ringResults); err != nil {
 		return err
 	}
-	if l.buffers, err = newBuffers(l.ring, l.driver.cfg.Buffers, l.driver.cfg.BufferSize); err != nil {
+	cfg := &l.driver.cfg
+	if l.small, err = newBuffers(l.ring, groupSmall, cfg.Buffers, cfg.BufferSize); err != nil {
 		return err
 	}
-	l.ring.before = l.buffers.commit
+	if l.large, err = newBuffers(l.ring, groupLarge, cfg.Large, cfg.LargeSize); err != nil {
+		return err
+	}
+	l.ring.before = func() {
+		l.small.commit()
+		l.large.commit()
+	}
 	if l.wakeFD, err = l.inbox.Open(); err != nil {
 		return err
 	}
@@ -112,8 +130,11 @@ func (l *loop) open() (err error) {
 
 func (l *loop) close() {
 	l.inbox.Close()
-	if l.buffers != nil {
-		_ = l.buffers.close()
+	l.mover.Close()
+	for _, b := range [...]*buffers{l.small, l.large} {
+		if b != nil {
+			_ = b.close()
+		}
 	}
 	if l.ring != nil {
 		_ = l.ring.close()
@@ -143,7 +164,7 @@ func (l *loop) cancel(what uint64, who uint32) {
 // turn gives the kernel what was started, waits when there is nothing to do, and handles what came.
 func (l *loop) turn() {
 	switch {
-	case l.ring.unsent > 0:
+	case l.ring.unsent > 0 || len(l.pumps) > 0:
 		l.ring.poll()
 	case l.ring.ready() == 0:
 		if l.inbox.Sleep() {
@@ -158,6 +179,9 @@ func (l *loop) turn() {
 		l.outcome(*l.ring.at(i))
 	}
 	l.ring.advance(n)
+	if len(l.pumps) > 0 {
+		l.runPumps()
+	}
 	if l.inbox.Waiting() {
 		l.runTasks()
 	}
@@ -198,11 +222,15 @@ func (l *loop) outcome(c cqe) {
 		l.conns[who].sent(c)
 	case forPoll:
 		l.conns[who].polled(c)
+	case forRoom:
+		l.conns[who].room(c)
+	case forNews:
+		l.conns[who].news(c)
 	case forAccept:
 		l.acceptors[who].ready(c)
 	case forRest:
 		l.acceptors[who].rested()
-	case forCancel + forRecv, forCancel + forSend, forCancel + forPoll:
+	case forCancel + forRecv, forCancel + forPoll, forCancel + forRoom, forCancel + forNews:
 		l.conns[who].cancelEnded(what-forCancel, c)
 	case forWake:
 		if c.flags&cqeFMore == 0 && !l.stopped {

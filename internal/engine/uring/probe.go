@@ -22,10 +22,10 @@ func Probe() error {
 		return err
 	}
 	defer func() { _ = r.close() }()
-	if err := r.supports(opPollAdd, opTimeout, opAsyncCancel, opSend, opRecv); err != nil {
+	if err := r.supports(opPollAdd, opSendMsg, opTimeout, opAsyncCancel, opSend, opRecv); err != nil {
 		return err
 	}
-	b, err := newBuffers(r, 2, 64)
+	b, err := newBuffers(r, groupSmall, 2, 64)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (p *prober) roundTrip() error {
 	fd := int32(conn)
 
 	s = p.next()
-	s.op, s.flags, s.fd, s.ioprio, s.group, s.user = opRecv, sqeBufferSelect, fd, recvMultishot, bufferGroup, opRecv
+	s.op, s.flags, s.fd, s.ioprio, s.group, s.user = opRecv, sqeBufferSelect, fd, recvMultishot, groupSmall, opRecv
 	for range 3 { // more often than there are buffers
 		if _, err := unix.Write(peer, []byte("ping")); err != nil {
 			return err

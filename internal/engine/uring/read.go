@@ -19,6 +19,12 @@ func (c *conn) settle() {
 			c.release()
 		}
 		return
+	case c.joint != nil:
+		c.settleJoined()
+		return
+	case c.orphan:
+		c.fail(errPartner)
+		return
 	case !c.open && !c.gone && !c.pollOn: // the dial has had its outcome
 		c.connected()
 	case c.open && !c.gone:
@@ -30,7 +36,7 @@ func (c *conn) settle() {
 	switch wanted := c.wanted(); {
 	case wanted && !c.recvOn:
 		c.receive()
-	case c.recvOn && !c.cancelled && (!wanted || c.ending && !c.once):
+	case c.recvOn && !c.cancelled && (!wanted || (c.ending || c.bulk) && !c.once):
 		c.cancelled = true
 		c.cancel(forRecv)
 	}
@@ -42,25 +48,55 @@ func (c *conn) wanted() bool {
 }
 
 // receive has the kernel pick a buffer and fill it whenever bytes arrive, until it is told to stop; only
-// once when the end is near.
+// once when the end is near, and when bytes come in bulk: large buffers are few.
 func (c *conn) receive() {
 	s := c.start(forRecv)
-	s.op, s.flags, s.group = opRecv, sqeBufferSelect, bufferGroup
-	if !c.ending {
+	s.op, s.flags, s.group = opRecv, sqeBufferSelect, groupSmall
+	c.recvOn, c.once, c.large, c.cancelled = true, c.ending || c.bulk, c.bulk, false
+	if c.large {
+		s.group = groupLarge
+	}
+	if !c.once {
 		s.ioprio = recvMultishot
 	}
-	c.recvOn, c.once, c.cancelled = true, c.ending, false
 }
+
+// weigh decides whether c's bytes come in bulk, after an outcome of n bytes. One message that is long
+// does not make it so, nor does one that is short end it: a change costs a receive.
+func (c *conn) weigh(n int) {
+	switch full := n >= c.loop.small.size; {
+	case full == c.bulk:
+		c.odd = 0
+	case c.bulk && c.odd == bulkEnds, full && c.odd == bulkBegins:
+		c.bulk, c.odd = full, 0
+		if !c.once {
+			c.later() // to receive otherwise
+		}
+	default:
+		c.odd++
+	}
+}
+
+// How many outcomes after the first it takes.
+const (
+	bulkBegins = 1
+	bulkEnds   = 15
+)
 
 // received is what came, or why nothing more will.
 func (c *conn) received(r cqe) {
 	last := r.flags&cqeFMore == 0
+	from := c.loop.small
+	if c.large {
+		from = c.loop.large
+	}
 	if last {
 		c.recvOn = false
 	}
 	switch {
 	case r.res > 0:
-		c.data(c.loop.buffers.get(uint16(r.flags>>16), int(r.res)))
+		c.weigh(int(r.res))
+		c.data(from.get(uint16(r.flags>>16), int(r.res)))
 	case r.res == 0:
 		c.inErr = io.EOF
 	case unix.Errno(-r.res) == unix.ENOBUFS: // there will be some when this turn is over
@@ -70,7 +106,7 @@ func (c *conn) received(r cqe) {
 		c.readFailed(unix.Errno(-r.res))
 	}
 	if r.flags&cqeFBuffer != 0 {
-		c.loop.buffers.put(uint16(r.flags >> 16))
+		from.put(uint16(r.flags >> 16))
 	}
 	if last {
 		if !c.dead {
@@ -84,7 +120,9 @@ func (c *conn) received(r cqe) {
 func (c *conn) data(b []byte) {
 	l := c.loop
 	switch {
-	case c.gone:
+	case c.gone, c.orphan:
+	case c.joint != nil:
+		c.passOn(b)
 	case c.paused || c.held.Len() > 0:
 		c.held.Push(b)
 		c.later() // to stop receiving
@@ -155,6 +193,8 @@ func (c *conn) polled(r cqe) {
 	}
 	switch {
 	case c.dead:
+	case c.joint != nil: // which has news of its own
+		c.ending = true
 	case !c.open:
 		c.later()
 	case r.res > 0:

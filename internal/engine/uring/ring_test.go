@@ -116,7 +116,7 @@ func TestRingBreaks(t *testing.T) {
 func TestBuffers(t *testing.T) {
 	r := testRing(t, 8, 16)
 	const n, size = 4, 16
-	b, err := newBuffers(r, n, size)
+	b, err := newBuffers(r, groupSmall, n, size)
 	require.NoError(t, err)
 	r.before = b.commit
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -135,7 +135,7 @@ func TestBuffers(t *testing.T) {
 	}
 	arm := func() {
 		s := r.next()
-		s.op, s.flags, s.fd, s.ioprio, s.group = opRecv, sqeBufferSelect, int32(pair[0]), recvMultishot, bufferGroup
+		s.op, s.flags, s.fd, s.ioprio, s.group = opRecv, sqeBufferSelect, int32(pair[0]), recvMultishot, groupSmall
 	}
 	arm()
 	for i := range 70_000 / size { // the tail of the ring wraps
