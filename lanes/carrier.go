@@ -49,16 +49,33 @@ type carried struct {
 	broken  bool // some member is malformed
 }
 
+// Carrier is what the headers of a request say about its colour, as it came, see ColorOf, and which of
+// them said it; FromNothing if none did. configured is Config.Header or empty.
+func Carrier(headers []traffic.Header, configured string) (value []byte, from Source) {
+	c := read(headers, configured)
+	return c.value, c.source
+}
+
+// ColorOf is the colour that a carrier's value names, Unknown where it can name none.
+func ColorOf(value []byte) traffic.Color {
+	if len(value) <= traffic.MaxColor {
+		if color := traffic.Color(value); color.Valid() {
+			return color
+		}
+	}
+	return Unknown
+}
+
 // read finds the colour in one pass over the headers.
-func (f *Filter) read(x *traffic.Exchange) (c carried) {
+func read(headers []traffic.Header, configured string) (c carried) {
 	c.source = FromNothing
-	for i := range x.Request.Headers {
-		switch h := &x.Request.Headers[i]; {
+	for i := range headers {
+		switch h := &headers[i]; {
 		case traffic.EqualFold(h.Name, headerName):
 			c.see(FromHeader, h.Value)
 		case traffic.EqualFold(h.Name, baggageName):
 			c.readBaggage(h.Value)
-		case len(f.header) > 0 && traffic.EqualFold(h.Name, f.table.header):
+		case len(configured) > 0 && traffic.EqualFold(h.Name, configured):
 			c.see(FromConfigured, h.Value)
 		}
 	}

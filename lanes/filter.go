@@ -34,7 +34,7 @@ func (f *Filter) Table() *Table { return f.table }
 // Request implements traffic.Filter. It allocates nothing for uncoloured requests, nor for coloured ones
 // unless their baggage must be written anew.
 func (f *Filter) Request(x *traffic.Exchange) traffic.Action {
-	c := f.read(x)
+	c := read(x.Request.Headers, f.table.header)
 	if c.conflict {
 		f.conflicts.Add(1)
 	}
@@ -85,12 +85,7 @@ func stranger(x *traffic.Exchange, c *carried) traffic.Color {
 	if c.source == FromCaller {
 		return x.SrcLane
 	}
-	if len(c.value) <= traffic.MaxColor {
-		if color := traffic.Color(c.value); color.Valid() {
-			return color
-		}
-	}
-	return Unknown
+	return ColorOf(c.value)
 }
 
 func refuse(x *traffic.Exchange) traffic.Action {

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -33,13 +34,14 @@ const (
 	FlagLooseSpace  // white space around a header value was not the usual single space and is not kept
 	FlagContinued   // a 100 Continue was exchanged
 	FlagOpaque      // not a request but a whole connection of a tcp service; nobody looked into it
+	FlagInterim     // 1xx responses other than 100 and 101 came before the response; they are not kept
 
 	numFlags = iota
 )
 
 var flagNames = [numFlags]string{
 	"UH", "UF", "NR", "UC", "UT", "UPE", "DC", "DPE", "DT", "DI", "FI", "LNF", "LE", "SD", "RT", "UG",
-	"request-cut", "response-cut", "redacted", "loose-space", "continued", "opaque",
+	"request-cut", "response-cut", "redacted", "loose-space", "continued", "opaque", "interim",
 }
 
 // Has reports whether any bit of g is set in f.
@@ -57,4 +59,19 @@ func (f Flags) String() string {
 		}
 	}
 	return strings.Join(names, ",")
+}
+
+// ParseFlags is the inverse of String.
+func ParseFlags(s string) (f Flags, ok bool) {
+	if s == "-" {
+		return 0, true
+	}
+	for name := range strings.SplitSeq(s, ",") {
+		i := slices.Index(flagNames[:], name)
+		if i < 0 {
+			return 0, false
+		}
+		f |= 1 << i
+	}
+	return f, true
 }

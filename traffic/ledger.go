@@ -60,7 +60,19 @@ func (l *Ledger) Add(other *Ledger) {
 // String is the ledger on one line, reasons sorted, with its verdict.
 func (l *Ledger) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: accepted %d = passed %d + filtered %d + sampled out %d + dropped %d", l.Stage, l.Accepted, l.Passed, l.Filtered, l.SampledOut, l.Lost())
+	fmt.Fprintf(&b, "%s: accepted %d = passed %d + filtered %d + sampled out %d + dropped %s", l.Stage, l.Accepted, l.Passed, l.Filtered, l.SampledOut, l.Drops())
+	if l.Balance() == nil {
+		b.WriteString(", balanced")
+	} else {
+		b.WriteString(", NOT BALANCED")
+	}
+	return b.String()
+}
+
+// Drops is the number of dropped exchanges, and in braces how many for which reason, sorted.
+func (l *Ledger) Drops() string {
+	var b strings.Builder
+	fmt.Fprint(&b, l.Lost())
 	if len(l.Dropped) > 0 {
 		sep := " {"
 		for _, reason := range slices.Sorted(maps.Keys(l.Dropped)) {
@@ -68,11 +80,6 @@ func (l *Ledger) String() string {
 			sep = ", "
 		}
 		b.WriteByte('}')
-	}
-	if l.Balance() == nil {
-		b.WriteString(", balanced")
-	} else {
-		b.WriteString(", NOT BALANCED")
 	}
 	return b.String()
 }

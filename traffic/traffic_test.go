@@ -135,6 +135,13 @@ func TestNamesOfReasonsAndFlags(t *testing.T) {
 	require.Equal(t, "-", Flags(0).String())
 	require.Equal(t, "UH,continued", (FlagNoHealthyUpstream | FlagContinued).String())
 	require.Equal(t, "DC", FlagDownstreamClosed.String())
+	for _, f := range []Flags{0, FlagDownstreamClosed, FlagNoHealthyUpstream | FlagOpaque, 1<<numFlags - 1} {
+		back, ok := ParseFlags(f.String())
+		require.True(t, ok)
+		require.Equal(t, f, back)
+	}
+	_, ok := ParseFlags("UH,nonsense")
+	require.False(t, ok)
 }
 
 func TestRequestIDSpreads(t *testing.T) {

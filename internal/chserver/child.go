@@ -15,7 +15,8 @@ type Order struct {
 	Library string `json:"library"`
 	Data    string `json:"data"`
 	Port    int    `json:"port"`
-	Fifo    string `json:"fifo"` // relative to Data; the engine runs for as long as somebody may write to it
+	Config  string `json:"config,omitempty"` // path of a configuration file
+	Fifo    string `json:"fifo"`             // relative to Data; the engine runs for as long as somebody may write to it
 }
 
 // ReadOrder returns the order of this process, and false when it has none.

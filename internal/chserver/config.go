@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -12,6 +14,8 @@ type Config struct {
 	Listen  string // "" means 127.0.0.1:9000; port 0 picks a free one
 	Data    string // required: the directory that holds the tables, made if missing
 	Library string // path of libchdb.so; "" means what FindLibrary finds
+
+	Settings string // a ClickHouse configuration file, such as remote_servers and macros of a cluster; "" means none
 
 	// Users maps names to passwords. Empty means the user "default" without a password, as a fresh
 	// ClickHouse has it. The engine's own port stays open to processes of this machine.
@@ -31,6 +35,16 @@ func (c *Config) check() error {
 	}
 	if c.Data == "" {
 		return errors.New("no data directory given")
+	}
+	if c.Settings != "" {
+		if _, err := os.Stat(c.Settings); err != nil {
+			return fmt.Errorf("read configuration: %w", err)
+		}
+		path, err := filepath.Abs(c.Settings)
+		if err != nil {
+			return err
+		}
+		c.Settings = path
 	}
 	if strings.ContainsRune(c.Data, 0) {
 		return errors.New("data directory: the name holds a zero byte")

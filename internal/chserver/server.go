@@ -45,7 +45,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 	s := &supervisor{
 		program: cfg.Engine,
-		order:   Order{Library: cfg.Library, Data: data, Fifo: fifo},
+		order:   Order{Library: cfg.Library, Data: data, Config: cfg.Settings, Fifo: fifo},
 		lock:    lock,
 		ready:   func() { cfg.Ready(ln.Addr().String()) },
 		logf:    cfg.Logf,

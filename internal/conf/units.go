@@ -45,6 +45,9 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10) + "B"
 }
 
+// MarshalText is String.
+func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
 // A Share is a part of a whole, 0 to 1. Written as 30% or 0.3.
 type Share float64
 

@@ -30,6 +30,7 @@ var layerOf = []struct {
 	{"traffic", 1},
 	{"lanes", 2},
 	{"recorder/tape", 2},
+	{"recorder/template", 2},
 	{"recorder", 3},
 	{"replayer", 3},
 	{"injector", 3},

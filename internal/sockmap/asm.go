@@ -5,7 +5,11 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+
+	"github.com/redlane/redlane/internal/bpfasm"
 )
+
+var code, label, stack = bpfasm.Code, bpfasm.Label, bpfasm.Stack
 
 // What both programs are made of. Their stack, down from the frame pointer:
 const (
@@ -31,32 +35,6 @@ const (
 // order there, local ports are not.
 type offsets struct {
 	family, remoteIP4, localIP4, remoteIP6, localIP6, remotePort, localPort int16
-}
-
-// code joins instructions and lists of them.
-func code(parts ...any) (all asm.Instructions) {
-	for _, p := range parts {
-		switch p := p.(type) {
-		case asm.Instruction:
-			all = append(all, p)
-		case asm.Instructions:
-			all = append(all, p...)
-		default:
-			panic("BUG: neither an instruction nor a list of them")
-		}
-	}
-	return all
-}
-
-// label names the place where what follows begins.
-func label(name string, follows asm.Instructions) asm.Instructions {
-	follows[0] = follows[0].WithSymbol(name)
-	return follows
-}
-
-// stack points dst at a place of the stack.
-func stack(dst asm.Register, at int32) asm.Instructions {
-	return code(asm.Mov.Reg(dst, asm.RFP), asm.Add.Imm(dst, at))
 }
 
 // tuples writes the tuples of this socket and of its peer from the context in R6, and leaves the local

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -15,10 +14,13 @@ import (
 // A FidelityCase is one way of putting requests on a wire that recorders are known to get wrong.
 type FidelityCase struct {
 	Name   string
-	Repeat int // how often it is sent on its one keep-alive connection
+	InTurn bool // for makers of packets: no request before the response to the one before
+	Repeat int  // how often it is sent on its one keep-alive connection
 
 	// requests makes the requests of round i. More than one are pipelined.
 	requests func(i int) []RawRequest
+	// together: the responses are read while the requests are sent, because no buffer would hold them.
+	together bool
 	// send puts them on the wire; nil sends everything in one write.
 	send func(c net.Conn, r []RawRequest) error
 }
@@ -28,6 +30,9 @@ type RawRequest struct {
 	Head string // start line and headers, with the empty line
 	Wire []byte // body as it goes over the wire
 	Body []byte
+
+	// Answer says what ServeFidelity answers; empty is an empty 200.
+	Answer string
 }
 
 // Fidelity is the corpus: sizes, segments, pauses, Expect, chunks, pipelining, bytes that look like a
@@ -68,22 +73,20 @@ func (fc *FidelityCase) Run(addr string) ([]RawRequest, error) {
 		if send == nil {
 			send = allAtOnce
 		}
-		if err := send(&peekConn{c, br}, round); err != nil {
-			return nil, fmt.Errorf("%s, round %d: send: %w", fc.Name, i, err)
+		sending := make(chan error, 1)
+		put := func() { sending <- send(&peekConn{c, br}, round) }
+		if fc.together {
+			go put()
+		} else {
+			put()
 		}
-		for range round {
-			resp, err := http.ReadResponse(br, nil)
-			if err != nil {
-				return nil, fmt.Errorf("%s, round %d: read response: %w", fc.Name, i, err)
+		for _, r := range round {
+			if err := readAnswer(br, r); err != nil {
+				return nil, fmt.Errorf("%s, round %d: %w", fc.Name, i, err)
 			}
-			_, err = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-			if err != nil {
-				return nil, fmt.Errorf("%s, round %d: answered %s: read body: %w", fc.Name, i, resp.Status, err)
-			}
-			if resp.StatusCode != http.StatusOK {
-				return nil, fmt.Errorf("%s, round %d: answered %s", fc.Name, i, resp.Status)
-			}
+		}
+		if err := <-sending; err != nil {
+			return nil, fmt.Errorf("%s, round %d: send: %w", fc.Name, i, err)
 		}
 		sent = append(sent, round...)
 	}

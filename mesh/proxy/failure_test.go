@@ -179,7 +179,7 @@ func TestCutsAreSeenAsCuts(t *testing.T) {
 }
 
 func TestServicesThatBreakTheProtocol(t *testing.T) {
-	f := func(response string) {
+	f := func(response string, also ...traffic.Flags) {
 		t.Helper()
 		f, r := startFake(t)
 		c := f.accept()
@@ -188,13 +188,17 @@ func TestServicesThatBreakTheProtocol(t *testing.T) {
 		u.data(response)
 		require.Contains(t, c.take(), "HTTP/1.1 502 ")
 		require.True(t, u.closed)
-		require.Equal(t, traffic.FlagUpstreamProtocol, r.halves.wait(t, 1)[0].flags)
+		want := traffic.FlagUpstreamProtocol
+		for _, flag := range also {
+			want |= flag
+		}
+		require.Equal(t, want, r.halves.wait(t, 1)[0].flags)
 	}
 	f("SSH-2.0-OpenSSH\r\n\r\n")
 	f("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
 	f("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n") // unasked
 	f("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("y", 70_000))
-	f(strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 65))
+	f(strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 65), traffic.FlagInterim)
 }
 
 func TestMoreThanTheResponseEndsTheConnection(t *testing.T) {

@@ -52,11 +52,7 @@ func (x *exchange) identify() {
 		x.SetHeader(requestIDName, id)
 	}
 	x.ID = traffic.RequestID(id)
-	if t := x.Request.Get("traceparent"); len(t) >= 55 && t[2] == '-' && t[35] == '-' {
-		if _, err := hex.Decode(x.Trace[:], t[3:35]); err != nil {
-			x.Trace = [16]byte{}
-		}
-	}
+	x.Trace = traffic.TraceID(x.Request.Get("traceparent"))
 	if x.asked.LooseSpace {
 		x.Flags |= traffic.FlagLooseSpace
 	}

@@ -34,11 +34,12 @@ func (u *upstream) readHead(b []byte) (rest []byte) {
 	n, err := u.parseAtOnce(b)
 	rest = b[n:]
 	if n == 0 && err == nil {
-		var ok bool
-		if rest, ok = x.collect(b, limits.Head); !ok {
+		var whole bool
+		if x.back, n, x.scanned, whole = http1.CollectHead(x.back, b, x.scanned, limits); !whole {
 			u.arm()
 			return nil
 		}
+		rest = b[n:]
 		n, err = http1.ParseResponse(x.back, x.Request.Method, &x.Response, &x.answer, limits)
 		x.scanned = 0
 	}
@@ -72,28 +73,7 @@ func (u *upstream) parseAtOnce(b []byte) (n int, err error) {
 	return n, err
 }
 
-// collect copies a head out of b until it is whole; what follows it is rest, not nil.
-func (x *exchange) collect(b []byte, limit int) (rest []byte, ok bool) {
-	if len(x.back) == 0 { // copy no more than the head
-		end, next := http1.HeadEnd(b, 0)
-		if end > 0 {
-			x.back = append(x.back, b[:end]...)
-			return b[end:], true
-		}
-		x.back, x.scanned = append(x.back, b...), next
-		return nil, len(b) > limit
-	}
-	x.back = append(x.back, b...)
-	end, next := http1.HeadEnd(x.back, x.scanned)
-	if x.scanned = next; end == 0 {
-		return nil, len(x.back) > limit
-	}
-	over := len(x.back) - end
-	x.back = x.back[:end]
-	return b[len(b)-over:], true
-}
-
-// passInterim passes a 1xx on to clients that know what it is. Nothing of it stays in the exchange.
+// passInterim passes a 1xx on to clients that know what it is. Of it a flag stays in the exchange.
 func (s *session) passInterim() bool {
 	x, l := s.x, s.loop
 	if x.interims++; x.interims > maxInterims {
@@ -102,6 +82,8 @@ func (s *session) passInterim() bool {
 	}
 	if x.Response.Status == 100 {
 		x.Flags |= traffic.FlagContinued
+	} else {
+		x.Flags |= traffic.FlagInterim
 	}
 	if x.Request.Minor > 0 {
 		l.down = http1.AppendResponse(l.down[:0], &x.Response, nil, http1.Framing{})

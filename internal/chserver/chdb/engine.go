@@ -77,17 +77,20 @@ func serve(order chserver.Order) error {
 // arguments are those of clickhouse-local. The last query reads a fifo that nobody writes to: the engine
 // serves for exactly as long as the fifo has a writer, and a query without an end cannot time out.
 func arguments(order chserver.Order) []string {
-	return []string{
-		"clickhouse",
-		"--path=" + order.Data,
-		"--tcp_port=" + strconv.Itoa(order.Port),
+	args := []string{"clickhouse"}
+	if order.Config != "" {
+		args = append(args, "--config-file="+order.Config)
+	}
+	return append(args,
+		"--path="+order.Data,
+		"--tcp_port="+strconv.Itoa(order.Port),
 		"--listen_host=127.0.0.1",
 		"--multiquery",
 		"--query",
-		"SYSTEM START LISTEN TCP; " +
-			"SELECT * FROM file('" + order.Fifo + "', 'LineAsString', 'line String') FORMAT Null SETTINGS max_execution_time = 0; " +
+		"SYSTEM START LISTEN TCP; "+
+			"SELECT * FROM file('"+order.Fifo+"', 'LineAsString', 'line String') FORMAT Null SETTINGS max_execution_time = 0; "+
 			"SYSTEM STOP LISTEN TCP",
-	}
+	)
 }
 
 type library struct {

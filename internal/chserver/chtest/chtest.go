@@ -60,7 +60,10 @@ func Main(m *testing.M) {
 	goleak.VerifyTestMain(main{m})
 }
 
-type main struct{ m *testing.M }
+// Around is m with room for the launcher, for packages whose TestMain has more to do than Main.
+func Around(m interface{ Run() int }) interface{ Run() int } { return main{m} }
+
+type main struct{ m interface{ Run() int } }
 
 func (w main) Run() int {
 	var err error

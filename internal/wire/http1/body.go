@@ -80,9 +80,34 @@ func (d *Body) Next(b []byte) (data []byte, n int, done bool, err error) {
 	return b, len(b), false, nil
 }
 
+// Skip passes over n bytes that were never seen. ok is false, and nothing has changed, where they may hold
+// more than data of the body, so that its end cannot be known any more: in a chunk's framing, behind the
+// body's end.
+func (d *Body) Skip(n int64) (done, ok bool) {
+	switch {
+	case d.done || d.err != nil:
+		return d.done, false
+	case d.kind == UntilClose || d.kind == Tunnel:
+		return false, true
+	case d.kind == Length && n <= d.left:
+		d.left -= n
+		d.done = d.left == 0
+		return d.done, true
+	case d.kind == Chunked && d.state == chunkData && n <= d.left:
+		if d.left -= n; d.left == 0 {
+			d.state = chunkDataCR
+		}
+		return false, true
+	}
+	return false, false
+}
+
 // Trailers are the lines after the last chunk, forbidden ones too: AppendLastChunk leaves those out. They
 // are there once the body is done, and valid until the next Init.
 func (d *Body) Trailers() []traffic.Header { return d.trailers }
+
+// Announced is how many bytes the chunks begun so far hold. It is more than Next gave out where a body was cut.
+func (d *Body) Announced() int64 { return d.total }
 
 // AtEOF says what the end of the connection means now: done when the message is complete by it or was
 // already, otherwise an *Error because the body was cut.

@@ -37,3 +37,23 @@ func blankLines(b []byte) (n int) {
 	}
 	return n
 }
+
+// CollectHead appends to head what b brings of it: n bytes, up to its end where that comes. next is where
+// to look on, for the following call. whole says that head is to be parsed: it is complete, or longer than
+// lim allows, which the parser then refuses. lim may be nil.
+func CollectHead(head, b []byte, from int, lim *Limits) (grown []byte, n, next int, whole bool) {
+	if len(head) == 0 { // copy no more than the head
+		end, next := HeadEnd(b, 0)
+		if end > 0 {
+			return append(head, b[:end]...), end, 0, true
+		}
+		return append(head, b...), len(b), next, len(b) > lim.head()
+	}
+	had := len(head)
+	head = append(head, b...)
+	end, next := HeadEnd(head, from)
+	if end == 0 {
+		return head, len(b), next, len(head) > lim.head()
+	}
+	return head[:end], end - had, 0, true
+}
