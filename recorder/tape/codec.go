@@ -2,6 +2,7 @@ package tape
 
 import (
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/klauspost/compress/s2"
@@ -16,6 +17,8 @@ const (
 	None Codec = 1
 	S2   Codec = 2 // for a hot spool: a third of zstd's CPU, a quarter more bytes
 	Zstd Codec = 3 // fastest level, for a tape that is kept
+
+	zstdDict Codec = 4 // Zstd with an earlier block as dictionary, see dict
 )
 
 func (c Codec) known() bool { return c >= None && c <= Zstd }
@@ -53,25 +56,25 @@ func (p *compressors) put(c *compressor) {
 	}
 }
 
-// block compresses raw behind room for the header and pads it with zeros. Records that do not get
-// smaller are kept as they are.
-func (c *compressor) block(raw []byte, codec Codec) (whole []byte, used Codec, size int, err error) {
+// block compresses raw behind room for the header and pads it with zeros, with the dictionary given or without. Records
+// that do not get smaller are kept as they are.
+func (c *compressor) block(raw []byte, codec Codec, with *dict) (whole []byte, used Codec, size int, err error) {
 	need := headerLen + max(len(raw), s2.MaxEncodedLen(len(raw))) + 8
 	if cap(c.buf) < need {
 		c.buf = make([]byte, need)
 	}
 	body := c.buf[headerLen:headerLen:cap(c.buf)]
 	used = codec
-	switch codec {
-	case S2:
-		body = s2.Encode(body[:cap(body)], raw)
-	case Zstd:
-		if c.z == nil {
-			if c.z, err = newZstd(); err != nil {
-				return nil, 0, 0, err
-			}
+	if with != nil {
+		if b, ok := with.encode(body, raw); ok {
+			used, body = zstdDict, b
 		}
-		body = c.z.EncodeAll(raw, body)
+	}
+	if used == codec {
+		body, err = c.compress(body, raw, codec)
+	}
+	if err != nil {
+		return nil, 0, 0, err
 	}
 	if codec == None || len(body) >= len(raw) {
 		used, body = None, append(c.buf[headerLen:headerLen:cap(c.buf)], raw...)
@@ -88,36 +91,66 @@ func (c *compressor) block(raw []byte, codec Codec) (whole []byte, used Codec, s
 	return whole, used, size, nil
 }
 
-func newZstd() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
+func (c *compressor) compress(dst, raw []byte, codec Codec) (_ []byte, err error) {
+	switch codec {
+	case S2:
+		return s2.Encode(dst[:cap(dst)], raw), nil
+	case Zstd:
+		if c.z == nil {
+			if c.z, err = newZstd(); err != nil {
+				return nil, err
+			}
+		}
+		return c.z.EncodeAll(raw, dst), nil
+	}
+	return dst, nil
+}
+
+func newZstd() (*zstd.Encoder, error) { return zstd.NewWriter(nil, zstdOptions()...) }
+
+func zstdOptions() []zstd.EOption {
+	return []zstd.EOption{
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true),
+	}
 }
 
 // A decompressor is for one goroutine at a time.
-type decompressor struct{ z *zstd.Decoder }
+type decompressor struct {
+	z     *zstd.Decoder
+	dicts []dictDecoder // used last first
+}
 
-// records returns the records of a payload: in *mem, which it makes larger as needed, or, uncompressed,
-// the payload itself.
-func (d *decompressor) records(mem *[]byte, payload []byte, h *blockHeader) (raw []byte, err error) {
-	if h.codec == None {
-		raw = payload
-	} else if need := int(h.raw) + zstdSlack; cap(*mem) < need {
-		*mem = make([]byte, 0, need+PageSize/8) // blocks differ a little in size
+// records returns the records of a payload of s, as plain does. dict is where its dictionary lies in f, if it has one.
+func (d *decompressor) records(mem *[]byte, payload []byte, h *blockHeader, f io.ReaderAt, s *segment, dict int64) (raw []byte, err error) {
+	if h.codec != zstdDict {
+		return d.plain(mem, payload, h)
 	}
+	z, err := d.withDict(f, s, h, dict)
+	if err != nil {
+		return nil, err
+	}
+	return d.decode(z, mem, payload, h)
+}
+
+// plain returns the records of a payload: in *mem, which it makes larger as needed, or, uncompressed, the payload
+// itself.
+func (d *decompressor) plain(mem *[]byte, payload []byte, h *blockHeader) (raw []byte, err error) {
 	switch h.codec {
 	case S2:
 		if n, err := s2.DecodedLen(payload); err != nil || n != int(h.raw) {
 			return nil, errSize
 		}
+		h.room(mem)
 		raw, err = s2.Decode((*mem)[:cap(*mem)], payload)
 	case Zstd:
 		if d.z == nil {
-			d.z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock), zstd.WithDecodeAllCapLimit(true))
-			if err != nil {
+			if d.z, err = newDecoder(); err != nil {
 				return nil, err
 			}
 		}
-		raw, err = d.z.DecodeAll(payload, (*mem)[:0])
+		return d.decode(d.z, mem, payload, h)
+	default:
+		raw = payload
 	}
 	if err != nil {
 		return nil, err
@@ -126,6 +159,29 @@ func (d *decompressor) records(mem *[]byte, payload []byte, h *blockHeader) (raw
 		return nil, errSize
 	}
 	return raw, nil
+}
+
+func (d *decompressor) decode(z *zstd.Decoder, mem *[]byte, payload []byte, h *blockHeader) ([]byte, error) {
+	h.room(mem)
+	raw, err := z.DecodeAll(payload, (*mem)[:0])
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) != int(h.raw) {
+		return nil, errSize
+	}
+	return raw, nil
+}
+
+// room makes *mem large enough for the records.
+func (h *blockHeader) room(mem *[]byte) {
+	if need := int(h.raw) + zstdSlack; cap(*mem) < need {
+		*mem = make([]byte, 0, need+PageSize/8) // blocks differ a little in size
+	}
+}
+
+func newDecoder(more ...zstd.DOption) (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, append(more, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock), zstd.WithDecodeAllCapLimit(true))...)
 }
 
 // zstdSlack is room for one zstd block and what its fast loop may overwrite: with less the decoder takes a
@@ -137,6 +193,10 @@ func (d *decompressor) close() {
 		d.z.Close()
 		d.z = nil
 	}
+	for _, one := range d.dicts {
+		one.z.Close()
+	}
+	d.dicts = nil
 }
 
 var errSize = fmt.Errorf("size of the records differs from the block header")

@@ -41,17 +41,34 @@ func (w *Writer) commit() error {
 	s := &w.state
 	s.Lock()
 	f, path, block, re, off, err := s.f, s.seg.path, s.nextBlock, s.nextRe, s.off, s.err
-	done := s.closed || block == s.durable
+	done := s.closed || f == nil || block == s.durable
+	if err == nil && s.doubt != nil {
+		err = s.full
+	}
 	s.Unlock()
 	if err != nil || done {
 		return err
 	}
 	if err := f.Sync(); err != nil {
 		// After a failed fdatasync the kernel may have dropped the pages: never try again.
-		return w.broken(fmt.Errorf("sync %s: %w", path, plain(err)))
+		err = fmt.Errorf("sync %s: %w", path, plain(err))
+		if noRoom(err) {
+			return w.doubt(err)
+		}
+		return w.broken(err)
 	}
 	w.advance(block, re, off)
 	return nil
+}
+
+// doubt notes that a sync found no room: ready cuts the segment back to the sync before, when there is.
+func (w *Writer) doubt(err error) error {
+	s := &w.state
+	s.Lock()
+	defer s.Unlock()
+	s.doubt = err
+	s.full, s.fullAt = &FullError{Err: err}, w.cfg.Clock.Now()
+	return s.full
 }
 
 // advance tells everyone that the blocks before block are durable.
@@ -63,7 +80,8 @@ func (w *Writer) advance(block, re uint64, off int64) {
 	if block == s.durable {
 		return
 	}
-	s.durable, s.durableRe = block, re
+	s.kept += re - s.durableRe - s.hole
+	s.durable, s.durableRe, s.hole = block, re, 0
 	_ = w.lock.publish(block) // only a help for readers elsewhere: they would see less
 	w.wake()
 }
@@ -73,6 +91,9 @@ func (w *Writer) wake() {
 	close(w.state.changed)
 	w.state.changed = make(chan struct{})
 }
+
+// SyncSoon has the syncer commit what waits without waiting for more to come.
+func (w *Writer) SyncSoon() { signal(w.full) }
 
 // syncer commits SyncEvery after the first block that waits, or when SyncBytes have come together.
 func (w *Writer) syncer(ctx context.Context) {
@@ -84,7 +105,7 @@ func (w *Writer) syncer(ctx context.Context) {
 		case <-w.kick:
 		}
 		w.waitFor(ctx)
-		if ctx.Err() != nil || w.commit() != nil {
+		if ctx.Err() != nil || w.commit() != nil && w.Err() != nil {
 			return
 		}
 	}

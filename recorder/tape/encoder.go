@@ -6,8 +6,8 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-// MaxRecord is the largest record in bytes. Bodies are cut long before, see recorder.
-const MaxRecord = 64 << 20
+// MaxRecord is the largest record in bytes: two bodies of 64 MiB, twice over. Bodies are cut long before, see recorder.
+const MaxRecord = 256 << 20
 
 // PageSize is the usual size in bytes of a block's records: measured, smaller ones compress worse and
 // larger ones gain 2 %.
@@ -76,7 +76,9 @@ func (e *Encoder) Page() Page { return e.page }
 // It reads everything of x but Edits and Endpoints, and holds on to nothing but x's strings.
 func (e *Encoder) Append(x *traffic.Exchange) bool {
 	b := e.page.Data
-	if cap(b)-len(b) < Bound(x) {
+	var lens blobLens
+	lens.of(x)
+	if cap(b)-len(b) < bound(x, &lens) {
 		return false
 	}
 	b = append(b, 0xdc, 0, numFields)
@@ -110,10 +112,10 @@ func (e *Encoder) Append(x *traffic.Exchange) bool {
 		b = appendFault(b, &x.Fault)
 	}
 	b = appendBin(b, x.Request.Method)
-	b = appendMessage(b, &x.Request)
+	b = appendMessage(b, &x.Request, lens[0], lens[1])
 	b = appendInt(b, int64(x.Response.Status))
 	b = appendBinOrNil(b, x.Response.Reason)
-	b = appendMessage(b, &x.Response)
+	b = appendMessage(b, &x.Response, lens[2], lens[3])
 
 	p := &e.page
 	p.Data = b
@@ -133,19 +135,19 @@ func appendFault(b []byte, f *traffic.Injected) []byte {
 	return appendInt(b, int64(f.Delay))
 }
 
-func appendMessage(b []byte, m *traffic.Message) []byte {
+func appendMessage(b []byte, m *traffic.Message, headers, trailers int) []byte {
 	b = appendUint(b, uint64(m.Minor))
-	b = appendBlob(b, m.Headers)
-	b = appendBlob(b, m.Trailers)
+	b = appendBlob(b, m.Headers, headers)
+	b = appendBlob(b, m.Trailers, trailers)
 	b = appendBinOrNil(b, m.Body)
 	return appendInt(b, m.BodySize-int64(len(m.Body)))
 }
 
-func appendBlob(b []byte, h []traffic.Header) []byte {
+func appendBlob(b []byte, h []traffic.Header, size int) []byte {
 	if len(h) == 0 {
 		return appendNil(b)
 	}
-	return AppendHeaders(appendBinHead(b, blobLen(h)), h)
+	return AppendHeaders(appendBinHead(b, size), h)
 }
 
 // session appends the reference to x's session, or its definition when the page does not have it yet.
@@ -217,15 +219,25 @@ func appendAddr(b []byte, a netip.AddrPort) []byte {
 
 // Bound is at least the number of bytes that x takes on a page.
 func Bound(x *traffic.Exchange) int {
+	var lens blobLens
+	lens.of(x)
+	return bound(x, &lens)
+}
+
+// blobLens are the sizes of an exchange's header blobs: adding them up is a quarter of encoding, and is done once.
+type blobLens [4]int
+
+func (l *blobLens) of(x *traffic.Exchange) {
+	l[0], l[1] = blobLen(x.Request.Headers), blobLen(x.Request.Trailers)
+	l[2], l[3] = blobLen(x.Response.Headers), blobLen(x.Response.Trailers)
+}
+
+func bound(x *traffic.Exchange, lens *blobLens) int {
 	// 25 fields of at most 9 bytes and what definitions and lengths add.
 	n := 384 + len(x.Src) + len(x.Dst) + len(x.SrcLane) + len(x.Color) + len(x.Lane) + len(x.Fault.Rule) + len(x.Fault.Kind)
 	n += len(x.SrcAddr.Addr().Zone()) + len(x.DstAddr.Addr().Zone())
 	n += len(x.Request.Method) + len(x.Request.Target) + len(x.Response.Reason)
-	return n + boundMessage(&x.Request) + boundMessage(&x.Response)
-}
-
-func boundMessage(m *traffic.Message) int {
-	return blobLen(m.Headers) + blobLen(m.Trailers) + len(m.Body)
+	return n + lens[0] + lens[1] + lens[2] + lens[3] + len(x.Request.Body) + len(x.Response.Body)
 }
 
 const numFields = 25

@@ -3,8 +3,10 @@ package tape
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -23,6 +25,7 @@ type Follower struct {
 	seg   segment
 	f     *os.File
 	off   int64
+	offs  []int64 // of the blocks of seg so far: one may be the dictionary of what comes
 	block Block
 }
 
@@ -68,15 +71,20 @@ func Follow(name string, from uint64) (*Follower, error) {
 // and returns io.EOF after the last block once the Writer has ended, whether well or not: the Writer itself
 // tells that. After any other error the same block can be asked for again.
 func (f *Follower) Next(ctx context.Context) (*Block, error) {
-	if err := f.wait(ctx); err != nil {
-		return nil, err
+	for {
+		if err := f.wait(ctx); err != nil {
+			return nil, err
+		}
+		found, err := f.read()
+		if err != nil {
+			f.closeFile()
+			return nil, fmt.Errorf("follow tape %q: %w", f.dir, err)
+		}
+		if found {
+			f.next++
+			return &f.block, nil
+		}
 	}
-	if err := f.read(); err != nil {
-		f.closeFile()
-		return nil, fmt.Errorf("follow tape %q: %w", f.dir, err)
-	}
-	f.next++
-	return &f.block, nil
 }
 
 // At is the number of the block that Next yields next: what a store keeps to go on from there later.
@@ -109,62 +117,75 @@ func (f *Follower) wait(ctx context.Context) error {
 	}
 }
 
-// read makes f.block the block number f.next.
-func (f *Follower) read() error {
-	for {
+// read makes f.block the block number f.next. It reports false when there is none up to the limit: the last of
+// them were cut away.
+func (f *Follower) read() (found bool, err error) {
+	for f.next < f.limit {
 		if f.f == nil {
-			if err := f.find(); err != nil {
-				return err
+			if found, err := f.find(); !found {
+				return false, err
 			}
 		}
 		h, payload, mem, err := f.seg.readBlock(f.f, f.off, -1, f.block.mem)
 		f.block.mem = mem
 		if err != nil {
-			return fmt.Errorf("%s: offset %d: %w", f.seg.path, f.off, err)
+			return false, fmt.Errorf("%s: offset %d: %w", f.seg.path, f.off, err)
 		}
 		if h.magic == indexMagic { // the segment ends here
 			if h.block > f.next {
 				f.next = h.block // over a hole that recovery noted
 			}
 			f.closeFile()
-			if f.next >= f.limit {
-				return io.EOF
-			}
 			continue
 		}
 		at := f.off
 		f.off += h.span()
+		f.offs = append(f.offs, at)
 		if h.block < f.next {
 			continue
 		}
-		return f.block.set(&f.seg, at, &h, payload)
+		if uint64(h.back) >= uint64(len(f.offs)) {
+			return false, fmt.Errorf("%s: offset %d: %w", f.seg.path, at, errNoDict)
+		}
+		return true, f.block.set(f.f, &f.seg, at, &h, payload, f.offs[len(f.offs)-1-int(h.back)])
 	}
+	return false, nil
 }
 
-// find opens the segment that holds block f.next, at its beginning.
-func (f *Follower) find() error {
+// find opens the segment that holds block f.next, at its beginning. Where that was deleted on purpose it moves on to
+// what is left, and reports false when that is past the limit.
+func (f *Follower) find() (found bool, err error) {
+	m, err := readMeta(f.dir)
+	if err != nil {
+		return false, err
+	}
+	if f.next = max(f.next, m.expired().block); f.next >= f.limit {
+		return false, nil
+	}
 	paths, _, err := listSegments(f.dir)
 	if err != nil {
-		return plain(err)
+		return false, plain(err)
 	}
 	var best segment
 	for _, p := range paths {
 		s := segment{path: p}
-		if err := s.readHead(); err != nil {
-			return err
+		if err := s.readHead(); errors.Is(err, fs.ErrNotExist) {
+			continue // deleted meanwhile
+		} else if err != nil {
+			return false, err
 		}
 		if s.head.firstBlock <= f.next && (best.path == "" || s.head.firstBlock >= best.head.firstBlock) {
 			best = s
 		}
 	}
 	if best.path == "" {
-		return fmt.Errorf("block %d is in no segment", f.next)
+		return false, fmt.Errorf("block %d is in no segment", f.next)
 	}
 	if f.f, err = os.Open(best.path); err != nil {
-		return err
+		return false, err
 	}
-	f.seg, f.off = best, headerLen
-	return nil
+	f.seg, f.off, f.offs = best, headerLen, f.offs[:0]
+	return true, nil
 }
 
 func (s *segment) readHead() error {
@@ -175,7 +196,7 @@ func (s *segment) readHead() error {
 	defer f.Close()
 	var b [headerLen]byte
 	n, _ := f.ReadAt(b[:], 0)
-	if s.head.parse(b[:n]) != version {
+	if ver := s.head.parse(b[:n]); ver == 0 || ver > versionDict {
 		s.head.firstBlock = math.MaxUint64 // being made right now, or what a crash left of one
 	}
 	return nil
@@ -195,12 +216,12 @@ func (f *Follower) Close() error {
 	return nil
 }
 
-func (b *Block) set(s *segment, off int64, h *blockHeader, payload []byte) (err error) {
+func (b *Block) set(f io.ReaderAt, s *segment, off int64, h *blockHeader, payload []byte, dict int64) (err error) {
 	b.Instance, b.Seq, b.FirstRecord = s.head.instance, h.block, h.firstRe
 	b.Count, b.First, b.Last = int(h.records), h.first, h.last
 	b.path, b.off = filepath.Base(s.path), off
 	b.decoder.names = &b.names
-	if b.raw, err = b.dec.records(&b.out, payload, h); err != nil {
+	if b.raw, err = b.dec.records(&b.out, payload, h, f, s, dict); err != nil {
 		return fmt.Errorf("%s: offset %d: %w", s.path, off, err)
 	}
 	return nil

@@ -51,6 +51,30 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestGoldenDictionary: the same for short pages, which use earlier blocks as dictionary.
+func TestGoldenDictionary(t *testing.T) {
+	xs := usual(rand.New(rand.NewPCG(5, 0)), 260)
+	golden := filepath.Join("testdata", "dictionary"+suffix)
+	if *update {
+		w, err := Create(filepath.Join(t.TempDir(), "tape"), Config{Clock: stopped{}, Instance: Instance{1, 2, 3}})
+		require.NoError(t, err)
+		put(t, w, xs)
+		require.NoError(t, w.Close())
+		got, err := os.ReadFile(segments(t, w.Dir())[0])
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(golden, got, 0o644))
+	}
+	require.Equal(t, byStart(xs), readAll(t, golden))
+	s, err := readSegment(golden, ^uint64(0), false)
+	require.NoError(t, err)
+	f, err := os.Open(golden)
+	require.NoError(t, err)
+	defer f.Close()
+	h, _, _, err := s.readBlock(f, s.entries[len(s.entries)-1].off, -1, nil)
+	require.NoError(t, err)
+	require.Equal(t, zstdDict, h.codec)
+}
+
 func TestWritingDoesNotAllocate(t *testing.T) {
 	xs := usual(rand.New(rand.NewPCG(3, 0)), 20_000)
 	var e Encoder

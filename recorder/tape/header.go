@@ -14,7 +14,8 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 const (
 	segmentMagic = "RLTAPE01"
-	version      = 1
+	version      = 1 // of meta.json, and of segments
+	versionDict  = 2 // of segments that may hold blocks with a dictionary
 
 	blockMagic = 'B' | 'L'<<8 | 'K'<<16 | '1'<<24
 	indexMagic = 'I' | 'D'<<8 | 'X'<<16 | '1'<<24
@@ -33,6 +34,7 @@ const (
 type Instance [16]byte
 
 type segmentHeader struct {
+	version             uint16
 	place               uint32
 	instance            Instance
 	firstBlock, firstRe uint64
@@ -42,7 +44,7 @@ type segmentHeader struct {
 func (h *segmentHeader) appendTo(b []byte) []byte {
 	at := len(b)
 	b = append(b, segmentMagic...)
-	b = le.AppendUint16(b, version)
+	b = le.AppendUint16(b, h.version)
 	b = le.AppendUint16(b, 0)
 	b = le.AppendUint32(b, h.place)
 	b = append(b, h.instance[:]...)
@@ -59,18 +61,20 @@ func (h *segmentHeader) parse(b []byte) (ver int) {
 		return 0
 	}
 	*h = segmentHeader{
+		version:    le.Uint16(b[8:]),
 		place:      le.Uint32(b[12:]),
 		instance:   Instance(b[16:32]),
 		firstBlock: le.Uint64(b[32:]), firstRe: le.Uint64(b[40:]),
 		made: int64(le.Uint64(b[48:])),
 	}
-	return int(le.Uint16(b[8:]))
+	return int(h.version)
 }
 
 // A blockHeader describes a block, or a footer, whose payload is an index.
 type blockHeader struct {
 	magic          uint32
 	codec          Codec
+	back, count    uint32 // blocks back to where the dictionary begins, and how many it takes; 0 without
 	raw, size      uint32 // of the records, of the payload
 	records        uint32
 	crc            uint32 // of the payload
@@ -81,7 +85,7 @@ type blockHeader struct {
 
 func (h *blockHeader) put(b []byte) {
 	le.PutUint32(b, h.magic)
-	le.PutUint32(b[4:], uint32(h.codec))
+	le.PutUint32(b[4:], uint32(h.codec)|h.count<<8|h.back<<16)
 	le.PutUint32(b[8:], h.raw)
 	le.PutUint32(b[12:], h.size)
 	le.PutUint32(b[16:], h.records)
@@ -100,7 +104,7 @@ func (h *blockHeader) parse(b []byte) bool {
 		return false
 	}
 	*h = blockHeader{
-		magic: le.Uint32(b), codec: Codec(b[4]),
+		magic: le.Uint32(b), codec: Codec(b[4]), count: uint32(b[5]), back: uint32(le.Uint16(b[6:])),
 		raw: le.Uint32(b[8:]), size: le.Uint32(b[12:]), records: le.Uint32(b[16:]), crc: le.Uint32(b[20:]),
 		first: int64(le.Uint64(b[24:])), last: int64(le.Uint64(b[32:])),
 		block: le.Uint64(b[40:]), firstRe: le.Uint64(b[48:]),
@@ -108,7 +112,7 @@ func (h *blockHeader) parse(b []byte) bool {
 	}
 	switch h.magic {
 	case blockMagic:
-		return h.size <= maxBlock && h.raw <= maxBlock && h.records <= h.raw && h.codec.known()
+		return h.size <= maxBlock && h.raw <= maxBlock && h.records <= h.raw && (h.codec.known() && h.back == 0 || h.codec == zstdDict && 0 < h.count && h.count <= h.back)
 	case indexMagic:
 		return h.codec == None && h.size == h.raw && h.size <= maxIndex && uint64(h.size) == uint64(h.records)*entryLen
 	}

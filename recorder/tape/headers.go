@@ -15,12 +15,19 @@ func AppendHeaders(dst []byte, h []traffic.Header) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(h)))
 	for i := range h {
-		dst = binary.AppendUvarint(dst, uint64(len(h[i].Name)))
-		dst = append(dst, h[i].Name...)
-		dst = binary.AppendUvarint(dst, uint64(len(h[i].Value)))
-		dst = append(dst, h[i].Value...)
+		dst = appendSized(dst, h[i].Name)
+		dst = appendSized(dst, h[i].Value)
 	}
 	return dst
+}
+
+func appendSized(dst, v []byte) []byte {
+	if len(v) < 0x80 {
+		dst = append(dst, byte(len(v)))
+	} else {
+		dst = binary.AppendUvarint(dst, uint64(len(v)))
+	}
+	return append(dst, v...)
 }
 
 var errHeaders = errors.New("header blob is damaged")

@@ -13,10 +13,11 @@ import (
 
 // An index is everything there is to read on a tape.
 type index struct {
-	dir  string
-	segs []segment
-	live bool // a writer holds it; blocks that are not durable yet are left out
-	file bool // it is one segment file, not the tape
+	dir     string
+	segs    []segment
+	live    bool     // a writer holds it; blocks that are not durable yet are left out
+	file    bool     // it is one segment file, not the tape
+	expired position // what was before it is deleted on purpose
 }
 
 // Path returns the directory that a tape:// URL or a plain path names. tape://DIR keeps DIR as written,
@@ -77,6 +78,14 @@ func load(name string, deep bool) (ix *index, err error) {
 		if _, err := os.Stat(filepath.Join(path, metaName)); err != nil {
 			return nil, errors.New("holds no tape (no *.tape file)")
 		}
+	}
+	m, err := readMeta(path) // later than the list: what a writer deletes meanwhile is in it
+	if err != nil {
+		return nil, err
+	}
+	ix.expired = m.expired()
+	if !live {
+		paths, _ = unexpired(paths, ix.expired)
 	}
 	return ix, ix.read(paths, limit, deep)
 }
@@ -156,8 +165,8 @@ func (ix *index) gaps(f func(s, n *segment, cause Cut) error) error {
 func (ix *index) lost(i int) uint64 {
 	s := &ix.segs[i]
 	n := s.nextRe - s.endRe()
-	if i == 0 && !ix.file {
-		n += s.head.firstRe
+	if i == 0 && !ix.file && s.head.firstRe > ix.expired.record {
+		n += s.head.firstRe - ix.expired.record
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/redlane/redlane/traffic"
@@ -15,9 +16,19 @@ import (
 
 // Meta is meta.json: who wrote the tape, under which rules, and the books of each run.
 type Meta struct {
-	Format  string `json:"format"`
-	Version int    `json:"version"`
-	Runs    []Run  `json:"runs"`
+	Format  string   `json:"format"`
+	Version int      `json:"version"`
+	Runs    []Run    `json:"runs"`
+	Expired *Expired `json:"expired,omitempty"` // nil: nothing was deleted on purpose
+}
+
+// Expired is what Config.Keep or Config.Quota deleted from the beginning of the tape.
+type Expired struct {
+	Block     uint64 `json:"block"`  // first that was not deleted
+	Record    uint64 `json:"record"` // and its first record
+	Segments  int    `json:"segments"`
+	Bytes     int64  `json:"bytes"`
+	Exchanges uint64 `json:"exchanges"`
 }
 
 // A Run is the time in which one writer held the tape.
@@ -28,7 +39,19 @@ type Run struct {
 	Codec     string          `json:"codec"`
 	Redaction []string        `json:"redaction,omitempty"`
 	Ledger    *traffic.Ledger `json:"ledger,omitempty"`
-	Error     string          `json:"error,omitempty"` // why the run ended early
+	Expired   uint64          `json:"expired,omitempty"` // of the exchanges passed: deleted since
+	Error     string          `json:"error,omitempty"`   // why the run ended early
+}
+
+// clone is a copy that expire does not change.
+func (m *Meta) clone() Meta {
+	c := *m
+	c.Runs = slices.Clone(m.Runs)
+	if m.Expired != nil {
+		e := *m.Expired
+		c.Expired = &e
+	}
+	return c
 }
 
 const metaFormat = "redlane tape"

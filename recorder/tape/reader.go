@@ -190,7 +190,11 @@ func (r *Reader) load(c *cursorBlock) error {
 	if err != nil {
 		return r.at(c, err)
 	}
-	raw, err := r.dec.records(&l.out, payload, &h)
+	dict, err := s.dictAt(&h)
+	if err != nil {
+		return r.at(c, err)
+	}
+	raw, err := r.dec.records(&l.out, payload, &h, f, s, dict)
 	if err != nil {
 		return r.at(c, err)
 	}

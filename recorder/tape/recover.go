@@ -38,14 +38,21 @@ func recoverLocked(dir string) ([]Cut, error) {
 		return nil, err
 	}
 	defer func() { _ = l.release() }() // the lock ends with the descriptor, whatever close says
+	m, err := readMeta(dir)
+	if err != nil {
+		return nil, err
+	}
+	paths, gone := unexpired(paths, m.expired())
+	if err := removeAll(gone); err != nil {
+		return nil, err
+	}
 	_, cuts, err := recoverSegments(dir, paths, true)
 	return cuts, err
 }
 
 // recoverSegments brings every segment to an end with a footer. Without deep it trusts those that have one.
-// It returns the last segment that holds records.
-func recoverSegments(dir string, paths []string, deep bool) (last *segment, cuts []Cut, err error) {
-	segs := make([]segment, 0, len(paths))
+// It returns those that hold records.
+func recoverSegments(dir string, paths []string, deep bool) (segs []segment, cuts []Cut, err error) {
 	for _, p := range paths {
 		s, err := readSegment(p, ^uint64(0), deep)
 		if err != nil {
@@ -87,10 +94,7 @@ func recoverSegments(dir string, paths []string, deep bool) (last *segment, cuts
 			return nil, cuts, err
 		}
 	}
-	if len(segs) > 0 {
-		last = &segs[len(segs)-1]
-	}
-	return last, cuts, syncDir(dir)
+	return segs, cuts, syncDir(dir)
 }
 
 // finish cuts the file after its last good block and writes a footer there.

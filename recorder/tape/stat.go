@@ -1,10 +1,13 @@
 package tape
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
+	"github.com/redlane/redlane/recorder/template"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -19,6 +22,7 @@ type Stats struct {
 	Bytes       int64     // of the segment files
 	RawBytes    int64     // of the records before compression
 	Lost        uint64    // missing: cut out by earlier recoveries, or segments removed
+	Expired     uint64    // deleted on purpose, see Config.Keep and Config.Quota
 	Torn        Cut       // what a crash left at the end
 	Live        bool      // a writer holds the tape; only what is durable is counted
 	Services    map[string]uint64
@@ -61,7 +65,10 @@ func (m *Meta) Ledger() (sum traffic.Ledger, complete bool) {
 }
 
 // Stat reads the whole tape and counts. It needs about 40 bytes of memory per session.
-func Stat(name string) (*Stats, error) {
+func Stat(name string) (*Stats, error) { return StatRoutes(name, nil) }
+
+// StatRoutes is Stat and counts routes in a table as well.
+func StatRoutes(name string, routes *template.Table) (*Stats, error) {
 	ix, err := load(name, false)
 	if err != nil {
 		return nil, err
@@ -69,6 +76,9 @@ func Stat(name string) (*Stats, error) {
 	s := &Stats{Path: ix.dir, Live: ix.live, Services: map[string]uint64{}, Lanes: map[traffic.Color]uint64{}, Status: map[int]uint64{}}
 	if s.Meta, err = readMeta(ix.dir); err != nil {
 		return nil, err
+	}
+	if s.Meta.Expired != nil {
+		s.Expired = s.Meta.Expired.Exchanges
 	}
 	first, last := int64(0), int64(0)
 	sessions := map[uint64]struct{}{}
@@ -82,6 +92,9 @@ func Stat(name string) (*Stats, error) {
 		s.Services[x.Dst]++
 		s.Lanes[x.Lane]++
 		s.Status[x.Response.Status]++
+		if routes != nil {
+			routes.Route(x.Dst, x.Request.Method, x.Request.Target)
+		}
 		return nil
 	}
 	var b Block
@@ -93,6 +106,9 @@ func Stat(name string) (*Stats, error) {
 			s.RawBytes += int64(b.Bytes())
 			return b.Records(count)
 		})
+		if ix.live && errors.Is(err, fs.ErrNotExist) {
+			continue // its writer has deleted it meanwhile
+		}
 		if err != nil {
 			return nil, fmt.Errorf("stat tape %q: %w", ix.dir, err)
 		}
@@ -132,7 +148,11 @@ func (s *segment) each(b *Block, f func() error) error {
 		if err != nil {
 			return fmt.Errorf("%s: offset %d: %w", s.path, e.off, err)
 		}
-		if err := b.set(s, e.off, &h, payload); err != nil {
+		dict, err := s.dictAt(&h)
+		if err != nil {
+			return fmt.Errorf("%s: offset %d: %w", s.path, e.off, err)
+		}
+		if err := b.set(file, s, e.off, &h, payload, dict); err != nil {
 			return err
 		}
 		if err := f(); err != nil {

@@ -228,7 +228,7 @@ func tryRead(dir string) (out []traffic.Exchange, err error) {
 
 // FuzzSegment: any bytes as the last segment of a tape. Reading, verifying and recovering agree on what is good.
 func FuzzSegment(f *testing.F) {
-	for _, name := range []string{"none", "s2", "zstd"} {
+	for _, name := range []string{"none", "s2", "zstd", "dictionary"} {
 		b, err := os.ReadFile(filepath.Join("testdata", name+suffix))
 		require.NoError(f, err)
 		f.Add(b)

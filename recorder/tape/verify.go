@@ -16,6 +16,7 @@ type Report struct {
 	Cuts      []Cut  // damage: what Recover would cut. The last may be a crash's torn end
 	Runs      int    // runs of writers, and how many of them ended without closing the tape
 	CutOff    int
+	Expired   uint64   // deleted on purpose, see Config.Keep and Config.Quota
 	Problems  []string // one line each
 }
 
@@ -30,6 +31,9 @@ func (r *Report) String() string {
 	}
 	if r.Lost > 0 {
 		s += fmt.Sprintf("lost in earlier recoveries: %d exchanges\n", r.Lost)
+	}
+	if r.Expired > 0 {
+		s += fmt.Sprintf("deleted on purpose: %d exchanges\n", r.Expired)
 	}
 	if r.CutOff > 0 {
 		s += fmt.Sprintf("%d of %d runs did not end cleanly: their ledger is not known\n", r.CutOff, r.Runs)
@@ -52,6 +56,9 @@ func Verify(name string) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Path: ix.dir, Runs: len(meta.Runs)}
+	if meta.Expired != nil {
+		r.Expired = meta.Expired.Exchanges
+	}
 	byRun := map[string]uint64{}
 	var b Block
 	defer b.dec.close()
@@ -114,7 +121,7 @@ func (r *Report) block(b *Block) error {
 func (r *Report) books(m *Meta, byRun map[string]uint64) {
 	lost := r.Lost > 0 || len(r.Cuts) > 0
 	for _, run := range m.Runs {
-		n := byRun[run.Instance]
+		n := byRun[run.Instance] + run.Expired
 		delete(byRun, run.Instance)
 		switch l := run.Ledger; {
 		case l == nil:

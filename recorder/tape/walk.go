@@ -24,6 +24,9 @@ func (s *segment) readBlock(f io.ReaderAt, off int64, size int64, buf []byte) (h
 		return h, nil, b, errOther
 	}
 	if size < 0 {
+		if h.size > 4*PageSize && !reaches(f, off+headerLen+int64(h.size)) {
+			return h, nil, b, errShort
+		}
 		b = grow(b, headerLen+int(h.size))
 		n, err = f.ReadAt(b[headerLen:], off+headerLen)
 		n += headerLen
@@ -39,6 +42,14 @@ func (s *segment) readBlock(f io.ReaderAt, off int64, size int64, buf []byte) (h
 		return h, nil, b, errPayload
 	}
 	return h, payload, b, nil
+}
+
+// reaches reports whether f has a byte before end: a header may promise more than there is, and memory is not taken
+// on its word. What cannot be read counts as there, so that the read that follows tells why.
+func reaches(f io.ReaderAt, end int64) bool {
+	var b [1]byte
+	_, err := f.ReadAt(b[:], end-1)
+	return err != io.EOF
 }
 
 var (

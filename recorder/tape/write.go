@@ -21,20 +21,25 @@ func (w *Writer) WriteBlock(p Page) (end uint64, err error) {
 	if len(p.Data) > maxBlock {
 		return 0, fmt.Errorf("write block: %d bytes of records, at most %d", len(p.Data), maxBlock)
 	}
+	if len(p.Data) > 8*PageSize {
+		w.giant.Lock()
+		defer w.giant.Unlock()
+	}
 	c := w.comps.get()
 	defer w.comps.put(c)
-	h, whole, err := w.pack(c, &p)
+	with := w.dictFor(len(p.Data))
+	h, whole, err := w.pack(c, &p, with)
 	if err != nil {
 		return 0, err
 	}
 	w.write.Lock()
 	defer w.write.Unlock()
-	return w.put(h, whole)
+	return w.put(c, &p, with, h, whole)
 }
 
 // pack compresses p and prepares its header, all but the sequences.
-func (w *Writer) pack(c *compressor, p *Page) (h blockHeader, whole []byte, err error) {
-	whole, codec, size, err := c.block(p.Data, w.cfg.Codec)
+func (w *Writer) pack(c *compressor, p *Page, with *dict) (h blockHeader, whole []byte, err error) {
+	whole, codec, size, err := c.block(p.Data, w.cfg.Codec, with)
 	if err != nil {
 		return h, nil, fmt.Errorf("compress block: %w", err)
 	}
@@ -44,23 +49,38 @@ func (w *Writer) pack(c *compressor, p *Page) (h blockHeader, whole []byte, err 
 	}, whole, nil
 }
 
-// put writes a compressed block under write's lock.
-func (w *Writer) put(h blockHeader, whole []byte) (uint64, error) {
-	if err := w.usable(); err != nil {
-		return 0, err
-	}
-	// What follows is changed only by holders of write's lock, so that they may read it without state's.
+// put writes a page under write's lock: as compressed before, unless that was with a dictionary of another segment.
+func (w *Writer) put(c *compressor, p *Page, with *dict, h blockHeader, whole []byte) (_ uint64, err error) {
+	// The state below is changed only by holders of write's lock, so that they may read it without state's.
 	s := &w.state
-	if len(s.seg.entries) > 0 && s.off+int64(len(whole)) > w.cfg.SegmentBytes {
-		if err := w.rotate(); err != nil {
-			return 0, w.fail(err)
+	for {
+		if err := w.ready(int64(len(whole))); err != nil {
+			return 0, err
 		}
+		if h.codec == zstdDict && (w.dict.Load() != with || s.nextBlock-with.block > maxBack) {
+			if h, whole, err = w.pack(c, p, nil); err != nil {
+				return 0, err
+			}
+			continue // it may be larger now
+		}
+		h.block, h.firstRe = s.nextBlock, s.nextRe
+		if h.codec == zstdDict {
+			h.back, h.count = uint32(h.block-with.block), with.count
+		}
+		h.put(whole[:headerLen])
+		_, err := s.f.Write(whole)
+		if err == nil {
+			break
+		}
+		err = fmt.Errorf("write %s: offset %d: %w", s.seg.path, s.off, plain(err))
+		if noRoom(err) && s.f.Truncate(s.off) == nil {
+			if freed, _ := w.deleteReleased(); freed { // else err is the one to tell
+				continue
+			}
+		}
+		return 0, w.halt(err)
 	}
-	h.block, h.firstRe = s.nextBlock, s.nextRe
-	h.put(whole[:headerLen])
-	if _, err := s.f.Write(whole); err != nil {
-		return 0, w.fail(fmt.Errorf("write %s: offset %d: %w", s.seg.path, s.off, plain(err)))
-	}
+	w.gather(&h, p.Data)
 	s.Lock()
 	s.seg.entries = append(s.seg.entries, entry{s.off, h.first, h.last, h.firstRe, h.records, h.size})
 	s.off += int64(len(whole))
@@ -82,7 +102,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Append adds one exchange to the page that the Writer itself fills, and writes that page when it is full.
+// Append adds one exchange to the page that the Writer itself fills, and writes that page when it is full. After a
+// *FullError x is not taken, and what was taken before waits for room.
 func (w *Writer) Append(x *traffic.Exchange) error {
 	w.write.Lock()
 	defer w.write.Unlock()
@@ -109,7 +130,11 @@ func (w *Writer) Append(x *traffic.Exchange) error {
 	}
 	e.Start(make([]byte, 0, n))
 	e.Append(x)
-	return w.flush()
+	if err := w.flush(); err != nil {
+		e.Start(w.write.page) // x is not taken
+		return err
+	}
+	return nil
 }
 
 // Flush writes what Append has gathered.
@@ -122,26 +147,20 @@ func (w *Writer) Flush() error {
 func (w *Writer) flush() error {
 	e := &w.write.enc
 	p := e.Page()
-	e.Start(w.write.page)
 	if p.Records == 0 {
 		return w.Err()
 	}
 	c := w.comps.get()
 	defer w.comps.put(c)
-	h, whole, err := w.pack(c, &p)
+	with := w.dictFor(len(p.Data))
+	h, whole, err := w.pack(c, &p, with)
 	if err != nil {
 		return err
 	}
-	_, err = w.put(h, whole)
-	return err
-}
-
-// rotate ends the current segment, durably, and starts the next.
-func (w *Writer) rotate() error {
-	if err := w.finish(); err != nil {
-		return err
+	if _, err = w.put(c, &p, with, h, whole); err == nil {
+		e.Start(w.write.page)
 	}
-	return w.open()
+	return err
 }
 
 // finish writes the footer, syncs and closes the current file.
@@ -152,20 +171,29 @@ func (w *Writer) finish() error {
 	w.write.foot = appendFooter(w.write.foot[:0], s.seg.entries, s.off, w.cfg.Instance, s.nextBlock, s.nextRe)
 	_, err := s.f.Write(w.write.foot)
 	if err == nil {
-		err = s.f.Sync()
+		if err = s.f.Sync(); noRoom(err) {
+			_ = w.doubt(err) // the plain error says what failed
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("end %s: %w", s.seg.path, plain(err))
 	}
-	w.advance(s.nextBlock, s.nextRe, s.off+int64(len(w.write.foot)))
-	return s.f.Close()
+	size := s.off + int64(len(w.write.foot))
+	w.advance(s.nextBlock, s.nextRe, size)
+	s.seg.nextBlock, s.seg.nextRe = s.nextBlock, s.nextRe
+	w.past.add(&s.seg, size)
+	f := s.f
+	s.Lock()
+	s.f = nil
+	s.Unlock()
+	return f.Close()
 }
 
 // fail ends the writer. What was written whole is still made durable if the disk lets us: the torn rest of
 // the last write is taken away first.
 func (w *Writer) fail(err error) error {
 	s := &w.state
-	if s.f.Truncate(s.off) == nil {
+	if s.f != nil && s.f.Truncate(s.off) == nil {
 		_ = w.commit() // err is the one to tell; does nothing when an fsync has failed already
 	}
 	return w.broken(err)
@@ -194,18 +222,15 @@ func (w *Writer) Close() error {
 	w.stop()
 	<-w.done // from here on nobody else changes the state
 	s := &w.state
-	if err == nil {
-		err = s.err
-	}
-	if err == nil {
-		if err = w.finish(); err != nil {
-			_ = w.fail(err) // err itself is returned below
-		}
-	}
 	if s.err != nil {
+		err = s.err
+	} else if ferr := w.finishLast(); ferr != nil {
+		err = ferr
+	}
+	if s.f != nil {
 		s.f.Close() // the error before it is the one to tell
 	}
-	err = errors.Join(err, w.closeMeta(), w.lock.release())
+	err = errors.Join(err, w.closeMeta(err), w.lock.release())
 	s.Lock()
 	defer s.Unlock()
 	s.closed = true
@@ -214,6 +239,22 @@ func (w *Writer) Close() error {
 		return fmt.Errorf("close tape %q: %w", w.dir, err)
 	}
 	return nil
+}
+
+// finishLast ends the current file, if there is one.
+func (w *Writer) finishLast() (err error) {
+	s := &w.state
+	switch {
+	case s.f == nil:
+	case s.doubt != nil:
+		err = w.cutBack()
+	default:
+		err = w.finish()
+	}
+	if err != nil {
+		_ = w.halt(err) // err itself is the one to tell
+	}
+	return err
 }
 
 func (w *Writer) usable() error {
@@ -225,17 +266,17 @@ func (w *Writer) usable() error {
 	return w.state.err
 }
 
-func (w *Writer) closeMeta() error {
+// closeMeta closes the books of this run, which ended with err.
+func (w *Writer) closeMeta(err error) error {
 	s := &w.state
 	run := &w.meta.Runs[len(w.meta.Runs)-1]
 	end := w.cfg.Clock.Now().UTC().Round(0)
 	run.End = &end
 	if run.Ledger = s.ledger; run.Ledger == nil {
-		n := s.durableRe - w.first
-		run.Ledger = &traffic.Ledger{Stage: "tape", Accepted: n, Passed: n}
+		run.Ledger = &traffic.Ledger{Stage: "tape", Accepted: s.kept, Passed: s.kept}
 	}
-	if s.err != nil {
-		run.Error = s.err.Error()
+	if err != nil {
+		run.Error = err.Error()
 	}
 	if err := w.meta.write(w.dir); err != nil {
 		return fmt.Errorf("write %s: %w", metaName, err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redlane/redlane/internal/clock"
@@ -21,6 +22,8 @@ type Config struct {
 	SegmentBytes int64         // 256 MiB: a segment of this size is followed by a new one
 	SyncEvery    time.Duration // 50ms: how long a written block may wait until it is durable
 	SyncBytes    int64         // 1 MiB: how much may wait
+	Quota        int64         // most bytes that segments may take; 0: as many as there are. See Release
+	Keep         Keep          // everything
 	Redaction    []string      // kept in meta.json, so that a reader knows what is missing
 	Clock        clock.Clock   // clock.System
 	Instance     Instance      // random; set only where files must come out the same twice
@@ -48,7 +51,8 @@ func (f osFile) Sync() error {
 
 // OpenFile makes the segment file path, which must not exist.
 func OpenFile(path string) (File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	// Appending, so that what follows a torn write goes where that was cut off.
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +75,13 @@ func (c *Config) check() error {
 	if c.SyncBytes == 0 {
 		c.SyncBytes = 1 << 20
 	}
-	if c.SegmentBytes < 0 || c.SyncEvery < 0 || c.SyncBytes < 0 {
+	if c.SegmentBytes < 0 || c.SyncEvery < 0 || c.SyncBytes < 0 || c.Quota < 0 || c.Keep.Age < 0 || c.Keep.Bytes < 0 {
 		return errors.New("negative size or time")
+	}
+	for _, limit := range []int64{c.Quota, c.Keep.Bytes} {
+		if limit > 0 { // segments go whole
+			c.SegmentBytes = min(c.SegmentBytes, max(1, limit/keepParts))
+		}
 	}
 	if c.Clock == nil {
 		c.Clock = clock.System
@@ -86,30 +95,34 @@ func (c *Config) check() error {
 	return nil
 }
 
-// A Writer adds blocks to a tape. Its methods may be called from any goroutine. After the first error it
-// takes nothing more: every later call returns that error, and what was durable stays so.
+// A Writer adds blocks to a tape. Its methods may be called from any goroutine. While there is no room it refuses
+// blocks with a *FullError, and goes on by itself when there is. After any other error it takes nothing more:
+// every later call returns that error, and what was durable stays so.
 type Writer struct {
 	dir   string
 	cfg   Config
 	lock  *lock
 	meta  Meta
 	cuts  []Cut
-	first uint64 // sequence of this run's first record
 	comps compressors
+	dict  atomic.Pointer[dict] // of the current segment; stored under write's lock
+	giant sync.Mutex           // one page far larger than usual is compressed at a time: its memory is not in the pool
 
 	// write serialises what changes the current file: blocks, rotation, close.
 	write struct {
 		sync.Mutex
-		enc  Encoder // of Append
-		page []byte
-		foot []byte
+		enc      Encoder // of Append
+		page     []byte
+		foot     []byte
+		gathered *dict // not enough for one yet
 	}
+	past past // segments before the current one; under write's lock
 	// sync is held during fdatasync; a file is never closed under it. Order: write, sync, state.
 	sync sync.Mutex
 
 	state struct {
 		sync.Mutex
-		f         File
+		f         File    // nil: the next block makes one
 		seg       segment // the current one
 		place     uint32
 		off       int64
@@ -118,9 +131,15 @@ type Writer struct {
 		nextRe    uint64
 		durable   uint64 // blocks before it are on disk
 		durableRe uint64
+		released  uint64        // blocks before it may be deleted, see Release
 		changed   chan struct{} // closed when durable moves or the writer ends
 		ledger    *traffic.Ledger
-		err       error
+		kept      uint64 // records of this run before durable that are there
+		hole      uint64 // and those taken away again, since durable
+		doubt     error  // the sync that found no room: what came since the one before may be gone
+		full      *FullError
+		fullAt    time.Time
+		err       error // for good
 		closed    bool
 	}
 
@@ -175,18 +194,25 @@ func create(dir string, cfg Config) (w *Writer, err error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	last, cuts, err := recoverSegments(dir, paths, false)
+	paths, gone := unexpired(paths, w.meta.expired())
+	if err := removeAll(gone); err != nil {
+		return nil, err
+	}
+	segs, cuts, err := recoverSegments(dir, paths, false)
 	if err != nil {
 		return nil, err
 	}
 	w.cuts = cuts
 	s := &w.state
 	s.changed = make(chan struct{})
-	if last != nil {
-		s.nextBlock, s.nextRe = last.nextBlock, last.nextRe
+	s.nextBlock, s.nextRe = w.meta.expired().block, w.meta.expired().record // numbers are never given out again
+	for i := range segs {
+		if err := w.past.found(&segs[i]); err != nil {
+			return nil, err
+		}
+		s.nextBlock, s.nextRe = segs[i].nextBlock, segs[i].nextRe
 	}
 	s.durable, s.durableRe = s.nextBlock, s.nextRe
-	w.first = s.nextRe
 	if err := w.lock.publish(s.durable); err != nil {
 		return nil, err
 	}
@@ -225,7 +251,12 @@ func (w *Writer) SetLedger(l traffic.Ledger) {
 // open makes the next segment file and its name durable. Blocks follow only after that.
 func (w *Writer) open() error {
 	s := &w.state
-	head := segmentHeader{place: s.place, instance: w.cfg.Instance, firstBlock: s.nextBlock, firstRe: s.nextRe, made: w.cfg.Clock.Now().UnixNano()}
+	head := segmentHeader{version: version, place: s.place, instance: w.cfg.Instance, firstBlock: s.nextBlock, firstRe: s.nextRe, made: w.cfg.Clock.Now().UnixNano()}
+	if w.cfg.Codec == Zstd {
+		head.version = versionDict
+	}
+	w.dict.Store(nil)
+	w.write.gathered = nil
 	path := filepath.Join(w.dir, segmentName(s.nextRe))
 	f, err := w.cfg.OpenFile(path)
 	if err != nil {
