@@ -6,17 +6,22 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
 // An Address says where recordings lie, and maybe which one is meant.
 type Address struct {
-	Host      string // HOST:PORT; the port is 9000 unless given
-	Database  string // "redlane" unless given; made if missing
-	User      string // "default" unless given
-	Password  string
-	Recording string // empty: none in particular
+	Hosts     []string      // HOST:PORT each, sorted; the port is 9000 unless given
+	Database  string        // "redlane" unless given; made if missing
+	User      string        // "default" unless given
+	Password  string        //
+	Cluster   string        // as the servers know it; empty: Hosts are all there is
+	Recording string        // empty: none in particular
+	Keep      time.Duration // how long the store keeps what is uploaded from here; 0: until it is removed
 }
 
 const (
@@ -24,13 +29,16 @@ const (
 	defaultDatabase = "redlane"
 	defaultUser     = "default"
 	example         = "clickhouse://127.0.0.1:9000/redlane?recording=eve"
+	scheme          = "clickhouse://"
 )
 
+// Names stand between back quotes in statements.
 var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
 
-// ParseURL reads clickhouse://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?recording=NAME]. Its errors do not
-// repeat the password.
+// ParseURL reads clickhouse://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...][/DATABASE] with the settings
+// recording=NAME, cluster=NAME and keep=TIME, such as 12h or 30d. Its errors do not repeat the password.
 func ParseURL(text string) (Address, error) {
+	text, more := splitHosts(text)
 	u, err := url.Parse(text)
 	if err != nil {
 		var cause *url.Error
@@ -43,17 +51,32 @@ func ParseURL(text string) (Address, error) {
 		return Address{}, fmt.Errorf("%s: %s", u.Redacted(), fmt.Sprintf(format, a...))
 	}
 	switch {
-	case u.Scheme != "clickhouse":
+	case u.Scheme+"://" != scheme:
 		return fail("not a ClickHouse URL: want %s", example)
-	case u.Hostname() == "":
-		return fail("no host: want %s", example)
 	case u.Fragment != "":
 		return fail("a # is not expected: write it as %%23")
 	}
-	a := Address{Host: u.Host, Database: strings.Trim(u.Path, "/"), User: u.User.Username()}
+	a := Address{Database: strings.Trim(u.Path, "/"), User: u.User.Username()}
 	a.Password, _ = u.User.Password()
-	if u.Port() == "" {
-		a.Host = net.JoinHostPort(u.Hostname(), defaultPort)
+	for i := range len(more) + 1 {
+		at := u
+		if i > 0 {
+			if at, err = url.Parse(scheme + more[i-1]); err != nil {
+				return fail("host %.80q is not HOST:PORT", more[i-1])
+			}
+		}
+		switch {
+		case at.Hostname() == "":
+			return fail("no host: want %s", example)
+		case at.Port() == "":
+			a.Hosts = append(a.Hosts, net.JoinHostPort(at.Hostname(), defaultPort))
+		default:
+			a.Hosts = append(a.Hosts, at.Host)
+		}
+	}
+	slices.Sort(a.Hosts) // which shard lies where must not hang on how somebody wrote the URL
+	if n := len(a.Hosts); len(slices.Compact(a.Hosts)) < n {
+		return fail("a host is named twice")
 	}
 	if a.Database == "" {
 		a.Database = defaultDatabase
@@ -69,18 +92,67 @@ func ParseURL(text string) (Address, error) {
 		return fail("%v", err)
 	}
 	for key, values := range query {
-		switch {
-		case key != "recording":
-			return fail("no setting %q: there is only recording", key)
-		case len(values) > 1:
-			return fail("recording is given twice")
+		if len(values) > 1 {
+			return fail("%s is given twice", key)
 		}
-		a.Recording = values[0]
-		if err := checkName(a.Recording); err != nil {
+		if err := a.set(key, values[0]); err != nil {
 			return fail("%v", err)
 		}
 	}
+	if n := len(a.Hosts); a.Cluster == "" && n > shards {
+		return fail("%d hosts: a recording has %d shards", n, shards)
+	}
 	return a, nil
+}
+
+// splitHosts takes all hosts but the first out of text: net/url knows only one.
+func splitHosts(text string) (one string, more []string) {
+	rest, ok := strings.CutPrefix(text, scheme)
+	if !ok {
+		return text, nil
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	start := strings.LastIndexByte(rest[:end], '@') + 1
+	hosts := strings.Split(rest[start:end], ",")
+	return scheme + rest[:start] + hosts[0] + rest[end:], hosts[1:]
+}
+
+func (a *Address) set(key, value string) (err error) {
+	switch key {
+	case "recording":
+		a.Recording = value
+		return checkName(value)
+	case "cluster":
+		a.Cluster = value
+		if !databaseName.MatchString(value) {
+			return fmt.Errorf("cluster %.80q: want letters, digits, _ and -, at most 64", value)
+		}
+	case "keep":
+		if a.Keep, err = parseKeep(value); err != nil || a.Keep <= 0 {
+			return fmt.Errorf("keep %.80q: want a time such as 12h or 30d", value)
+		}
+	default:
+		return fmt.Errorf("no setting %q: there are recording, cluster and keep", key)
+	}
+	return nil
+}
+
+// maxKeep is less than what a DateTime has left until 2106.
+const maxKeep = 50 * 365
+
+func parseKeep(text string) (time.Duration, error) {
+	days, ok := strings.CutSuffix(text, "d")
+	if !ok {
+		return time.ParseDuration(text)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	if n > maxKeep {
+		err = strconv.ErrRange
+	}
+	return time.Duration(n) * 24 * time.Hour, err
 }
 
 // maxName is the longest name of a recording in bytes.
@@ -93,18 +165,35 @@ func checkName(name string) error {
 	return nil
 }
 
-// String is the URL without user and password: for people, logs and files.
+// String is the URL without user, password and settings that say nothing about where: for people, logs
+// and files.
 func (a Address) String() string {
-	u := url.URL{Scheme: "clickhouse", Host: a.Host, Path: "/" + a.Database}
+	u := url.URL{Scheme: strings.TrimSuffix(scheme, "://"), Host: strings.Join(a.Hosts, ","), Path: "/" + a.Database}
+	q := url.Values{}
 	if a.Recording != "" {
-		u.RawQuery = url.Values{"recording": {a.Recording}}.Encode()
+		q.Set("recording", a.Recording)
 	}
+	if a.Cluster != "" {
+		q.Set("cluster", a.Cluster)
+	}
+	u.RawQuery = q.Encode()
 	return u.String()
 }
 
-// loopback reports whether bytes to a never leave this machine.
-func (a Address) loopback() bool {
-	host, _, err := net.SplitHostPort(a.Host)
+func (a Address) public() Address {
+	a.User, a.Password, a.Keep = "", "", 0
+	return a
+}
+
+// on is a with other hosts, of which each holds the same rows.
+func (a Address) on(hosts ...string) Address {
+	a.Hosts, a.Cluster = hosts, ""
+	return a
+}
+
+// loopback reports whether bytes to host never leave this machine.
+func loopback(host string) bool {
+	host, _, err := net.SplitHostPort(host)
 	if err != nil {
 		return false
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/redlane/redlane/recorder/template"
 )
 
 // Columns are the rows of one block of the table exchange, on their way in or out. They are used again
@@ -29,8 +31,8 @@ type columns struct {
 	faultRule, faultKind                       dict
 	faultHit                                   proto.ColBool
 
-	first   int // reading: rows before it were handed over earlier
-	scratch []byte
+	first  int             // reading: rows before it were handed over earlier
+	routes *template.Table // writing: finds tmpl; made with the first row where none was given
 }
 
 // swap exchanges the rows of two blocks. What was made by input or results stays with its own.
@@ -95,6 +97,20 @@ func selected() string {
 		names = append(names, r.Name)
 	}
 	return strings.Join(names, ", ")
+}
+
+func (c *columns) reset() {
+	for _, col := range c.all() {
+		col.data.Reset()
+	}
+}
+
+// route is the template of a request.
+func (c *columns) route(service string, method, target []byte) string {
+	if c.routes == nil {
+		c.routes, _ = template.New(template.Config{}) // nothing in it to be wrong
+	}
+	return c.routes.Route(service, method, target)
 }
 
 func (c *columns) rows() int { return len(c.ts.Data) }

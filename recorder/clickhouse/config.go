@@ -20,8 +20,10 @@ type Config struct {
 	Writer *tape.Writer // the tape is still being written: follow it until it is closed
 
 	Join  bool          // add this tape to a recording that another tape began
-	Keep  time.Duration // 0 means until removed; else the store drops the exchanges this long after upload began
+	Keep  time.Duration // 0 means what To says, or until removed; else the store drops the exchanges this long after upload began
 	Drain time.Duration // 0 means 30s: how long Run goes on after its context ended
+
+	Routes []string // patterns such as /packets/{id} for the column tmpl; other paths are learned, see recorder/template
 
 	Ledgers func() []traffic.Ledger       // books of the stages before this one, kept with the recording; nil: none
 	Logf    func(format string, a ...any) // told of attempts that failed and are made again; nil keeps quiet
@@ -52,6 +54,9 @@ func (c *Config) check() (to Address, err error) {
 	}
 	if c.Keep < 0 || c.Drain < 0 {
 		return to, errors.New("negative time")
+	}
+	if c.Keep == 0 {
+		c.Keep = to.Keep
 	}
 	if c.Drain == 0 {
 		c.Drain = 30 * time.Second

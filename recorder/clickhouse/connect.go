@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -27,17 +28,23 @@ const (
 	readTimeout = 2 * time.Minute
 )
 
-// dial opens a connection for blocks. No database is named in the handshake: it may not exist yet, and
-// every statement names its own.
-func (a Address) dial(ctx context.Context) (*ch.Client, error) {
-	compression := ch.CompressionLZ4
-	if a.loopback() {
-		compression = ch.CompressionDisabled // LZ4 doubles the client's time per row, and saves nothing here
+// dial opens a connection for blocks, to the first of a's hosts that takes one. No database is named in the
+// handshake: it may not exist yet, and every statement names its own.
+func (a Address) dial(ctx context.Context) (conn *ch.Client, err error) {
+	for _, host := range a.Hosts {
+		compression := ch.CompressionLZ4
+		if loopback(host) {
+			compression = ch.CompressionDisabled // LZ4 doubles the client's time per row, and saves nothing here
+		}
+		conn, err = ch.Dial(ctx, ch.Options{
+			Address: host, User: a.User, Password: a.Password, ClientName: "redlane",
+			Compression: compression, Dialer: dialer{}, HandshakeTimeout: dialTimeout,
+		})
+		if err == nil || !passes(err) {
+			break
+		}
 	}
-	return ch.Dial(ctx, ch.Options{
-		Address: a.Host, User: a.User, Password: a.Password, ClientName: "redlane",
-		Compression: compression, Dialer: dialer{}, HandshakeTimeout: dialTimeout,
-	})
+	return conn, err
 }
 
 // A dialer makes connections that fail when the other side has been silent for readTimeout. ch-go asks
@@ -74,11 +81,11 @@ var errSilent = fmt.Errorf("the server said nothing for %s: %w", readTimeout, io
 // open opens connections for statements and small answers.
 func (a Address) open() (driver.Conn, error) {
 	compression := &driver.Compression{Method: driver.CompressionLZ4}
-	if a.loopback() {
+	if !slices.ContainsFunc(a.Hosts, func(host string) bool { return !loopback(host) }) {
 		compression = nil
 	}
 	return driver.Open(&driver.Options{
-		Addr: []string{a.Host}, Auth: driver.Auth{Username: a.User, Password: a.Password},
+		Addr: a.Hosts, Auth: driver.Auth{Username: a.User, Password: a.Password},
 		Compression: compression, DialTimeout: dialTimeout, ReadTimeout: readTimeout, MaxOpenConns: 2, MaxIdleConns: 1,
 		Settings: driver.Settings{"async_insert": 0},
 	})
@@ -156,7 +163,7 @@ func passes(err error) bool {
 	switch {
 	case errors.As(err, &network), errors.As(err, &errno): // refused, reset, timed out
 		return !isFile(err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, ch.ErrClosed):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, ch.ErrClosed), errors.Is(err, errMigrating):
 		return true
 	}
 	return errors.Is(err, driver.ErrAcquireConnTimeout) || errors.Is(err, sqldriver.ErrBadConn)

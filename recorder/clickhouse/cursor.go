@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -22,9 +24,10 @@ type cursor struct {
 	To     string `json:"to"`     // the recording's URL, without user and password
 	Upload string `json:"upload"` // random; begins every token, so that no two uploads share one
 
-	Next   uint64       `json:"next"`             // first block that is not acknowledged
-	Record uint64       `json:"record"`           // and its first record
-	Frozen *frozenRange `json:"frozen,omitempty"` // what was being sent: to be sent again, exactly so
+	Next   uint64        `json:"next"`             // first block that is not acknowledged
+	Record uint64        `json:"record"`           // and its first record
+	Nodes  int           `json:"nodes,omitempty"`  // that frames are cut for
+	Flight []frozenRange `json:"flight,omitempty"` // from Next on, what may have been sent: to be sent again, exactly so
 
 	Exchanges uint64 `json:"exchanges"` // acknowledged
 	First     int64  `json:"first"`     // earliest and latest start of those, Unix nanoseconds
@@ -32,6 +35,7 @@ type cursor struct {
 
 	path string
 	lock *os.File
+	mu   sync.Mutex // frames come back in any order
 }
 
 // A frozenRange is a frame that may have been sent: blocks From to To of one run of the tape.
@@ -40,11 +44,20 @@ type frozenRange struct {
 	From     uint64 `json:"from"`
 	To       uint64 `json:"to"`
 	Rows     int    `json:"rows"`
+
+	done        bool   // acknowledged, while one before it is not
+	nextRecord  uint64 // first record behind it
+	first, last int64  // earliest and latest start
 }
 
-// token is what the store knows the frame by.
-func (f *frozenRange) token(upload string) string {
-	return fmt.Sprintf("%s/%s/%d-%d", upload, f.Instance, f.From, f.To)
+// token is what a node knows its part of the frame by. How many nodes there are is part of it: cut another
+// way, the same blocks are other rows.
+func (c *cursor) token(fr *frame, node int) string {
+	t := fmt.Sprintf("%s/%s/%d-%d", c.Upload, fr.instance, fr.from, fr.to)
+	if c.Nodes > 1 {
+		t += fmt.Sprintf("/%d.%d", node, c.Nodes)
+	}
+	return t
 }
 
 var errCursorHeld = errors.New("another process is uploading this tape to this recording")
@@ -81,8 +94,15 @@ func loadCursor(dir string, to Address) (c *cursor, fresh bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if err := json.Unmarshal(b, c); err != nil {
+	old := struct {
+		*cursor
+		Frozen *frozenRange `json:"frozen"` // what there was when only one frame was in flight
+	}{cursor: c}
+	if err := json.Unmarshal(b, &old); err != nil {
 		return nil, false, fmt.Errorf("%s: %w", c.path, err)
+	}
+	if old.Frozen != nil {
+		c.Flight = []frozenRange{*old.Frozen}
 	}
 	if c.To != url || c.Upload == "" {
 		return nil, false, fmt.Errorf("%s: it is of %q, not of %q", c.path, c.To, url)
@@ -94,7 +114,8 @@ func loadCursor(dir string, to Address) (c *cursor, fresh bool, err error) {
 func (c *cursor) renew() {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
-	*c = cursor{To: c.To, Upload: hex.EncodeToString(b[:]), path: c.path, lock: c.lock}
+	c.Upload, c.Next, c.Record, c.Nodes, c.Flight = hex.EncodeToString(b[:]), 0, 0, 0, nil
+	c.Exchanges, c.First, c.Last = 0, 0, 0
 }
 
 // save returns when c is on disk: written aside, synced, renamed over the old one, the name synced.
@@ -124,21 +145,67 @@ func (c *cursor) save() error {
 
 func (c *cursor) close() { c.lock.Close() }
 
-// freeze notes on disk that fr is about to be sent.
+// place says that frames are cut for so many nodes. What is in flight was cut for as many as then.
+func (c *cursor) place(nodes int) error {
+	if c.Nodes == 0 {
+		c.Nodes = 1 // of before there could be more
+	}
+	if len(c.Flight) > 0 && c.Nodes != nodes {
+		return fmt.Errorf("there are %d servers now and were %d when the last insert was cut off: make it %d again until this upload has ended", nodes, c.Nodes, c.Nodes)
+	}
+	c.Nodes = nodes
+	return nil
+}
+
+// freeze notes on disk that fr is about to be sent. Frames come in the order of the tape.
 func (c *cursor) freeze(fr *frame) error {
-	c.Frozen = &frozenRange{Instance: fr.instance, From: fr.from, To: fr.to, Rows: fr.rows()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Flight = append(c.Flight, fr.frozen())
 	return c.save()
 }
 
-// acknowledge notes on disk that fr is stored.
-func (c *cursor) acknowledge(fr *frame) error {
-	if c.Exchanges == 0 || fr.first < c.First {
-		c.First = fr.first
+// acknowledge notes on disk that fr is stored, once all before it is, and returns how many exchanges that adds.
+func (c *cursor) acknowledge(fr *frame) (rows uint64, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.Flight {
+		if f := &c.Flight[i]; f.From == fr.from {
+			*f = fr.frozen()
+			f.done = true
+		}
 	}
-	if c.Exchanges == 0 || fr.last > c.Last {
-		c.Last = fr.last
+	n := 0
+	for ; n < len(c.Flight) && c.Flight[n].done; n++ {
+		f := &c.Flight[n]
+		if c.Exchanges == 0 || f.first < c.First {
+			c.First = f.first
+		}
+		if c.Exchanges == 0 || f.last > c.Last {
+			c.Last = f.last
+		}
+		c.Next, c.Record = f.To+1, f.nextRecord
+		c.Exchanges += uint64(f.Rows)
+		rows += uint64(f.Rows)
 	}
-	c.Next, c.Record, c.Frozen = fr.to+1, fr.nextRecord, nil
-	c.Exchanges += uint64(fr.rows())
-	return c.save()
+	if n == 0 {
+		return 0, nil
+	}
+	c.Flight = slices.Delete(c.Flight, 0, n)
+	return rows, c.save()
+}
+
+// A reached is how far an upload has come.
+type reached struct {
+	upload      string
+	next        uint64 // block
+	record      uint64
+	exchanges   uint64
+	first, last int64
+}
+
+func (c *cursor) reached() reached {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return reached{c.Upload, c.Next, c.Record, c.Exchanges, c.First, c.Last}
 }

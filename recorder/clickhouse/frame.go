@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/redlane/redlane/recorder/tape"
+	"github.com/redlane/redlane/recorder/template"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -20,11 +21,12 @@ const (
 	frameRows  = 20_000
 	frameBytes = 16 << 20 // of records on the tape, about as many as in the columns
 	frameTime  = time.Second
+	maxWide    = 4 // nodes for which a frame grows, so that each still gets a large insert
 )
 
-// A frame is whole blocks of one run of the tape, as columns: one INSERT.
+// A frame is whole blocks of one run of the tape, as columns: one INSERT for each node that gets any.
 type frame struct {
-	*columns
+	parts       []*columns // one for each node
 	instance    string
 	from, to    uint64 // blocks
 	nextRecord  uint64 // first record behind the frame
@@ -32,11 +34,32 @@ type frame struct {
 	first, last int64 // earliest and latest start
 }
 
-func (fr *frame) reset() {
-	for _, c := range fr.all() {
-		c.data.Reset()
+// newFrame makes a frame for this many nodes, whose rows find their template in routes, if there is one.
+func newFrame(nodes int, routes *template.Table) *frame {
+	fr := &frame{parts: make([]*columns, nodes)}
+	for i := range fr.parts {
+		fr.parts[i] = newColumns()
+		fr.parts[i].routes = routes
 	}
-	*fr = frame{columns: fr.columns}
+	return fr
+}
+
+func (fr *frame) reset() {
+	for _, part := range fr.parts {
+		part.reset()
+	}
+	*fr = frame{parts: fr.parts}
+}
+
+func (fr *frame) rows() (n int) {
+	for _, part := range fr.parts {
+		n += part.rows()
+	}
+	return n
+}
+
+func (fr *frame) frozen() frozenRange {
+	return frozenRange{Instance: fr.instance, From: fr.from, To: fr.to, Rows: fr.rows(), nextRecord: fr.nextRecord, first: fr.first, last: fr.last}
 }
 
 // add appends the records of b.
@@ -49,20 +72,25 @@ func (fr *frame) add(b *tape.Block, rec uint32, expires proto.DateTime) error {
 	fr.first, fr.last = min(fr.first, b.First), max(fr.last, b.Last)
 	fr.bytes += b.Bytes()
 	return b.Each(func(x *traffic.Exchange, blobs *tape.Blobs) error {
-		fr.append(rec, expires, x, blobs)
+		shard := shardOf(x.Session)
+		fr.parts[int(shard)%len(fr.parts)].append(rec, shard, expires, x, blobs)
 		return nil
 	})
 }
 
-// A framer cuts a tape into frames. Two of them go around, so that one is built while the other is sent:
+// A framer cuts a tape into frames. Three of them go around, so that one is built while two are sent: the
+// server takes one insert on one core, and waits for its disk at the end of each.
 //
-//	free ──► build ──► full ──► send ──┐
-//	  └────────────────────────────────┘
+//	free ──► build ──► freeze ──► full ─┬► send ─┐
+//	  ▲                                 └► send ─┤
+//	  └──────────────────────────────────────────┘
 type framer struct {
 	follow  *tape.Follower
 	rec     uint32
 	expires proto.DateTime
-	limit   int         // rows at which a frame is full
+	limit   int // rows at which a frame is full, and
+	bytes   int // bytes
+	freeze  func(*frame) error
 	pending *tape.Block // begins the next frame
 	ended   bool        // the tape has, and all of it is in frames
 
@@ -70,8 +98,8 @@ type framer struct {
 }
 
 // run builds frames until the tape has ended, or until live ends and everything durable is in a frame.
-// again is what must come first, exactly as it was. hard ends the work at once.
-func (f *framer) run(live, hard context.Context, again *frozenRange) error {
+// again is what must come first, exactly as it was: it is frozen. hard ends the work at once.
+func (f *framer) run(live, hard context.Context, again []frozenRange) error {
 	defer close(f.full)
 	for more := true; more; {
 		var fr *frame
@@ -82,15 +110,18 @@ func (f *framer) run(live, hard context.Context, again *frozenRange) error {
 		}
 		fr.reset()
 		var err error
-		if again != nil {
-			err, again = f.rebuild(live, fr, again), nil
+		if len(again) > 0 {
+			err, again = f.rebuild(live, fr, &again[0]), again[1:]
 		} else {
-			more, err = f.build(live, fr)
+			if more, err = f.build(live, fr); err == nil && fr.rows() > 0 {
+				err = f.freeze(fr)
+			}
 		}
 		if err != nil {
 			return err
 		}
 		if fr.rows() == 0 {
+			f.free <- fr // never waits
 			continue
 		}
 		select {
@@ -105,7 +136,7 @@ func (f *framer) run(live, hard context.Context, again *frozenRange) error {
 // build fills fr and reports whether more may follow.
 func (f *framer) build(live context.Context, fr *frame) (more bool, err error) {
 	wait := live
-	for fr.rows() < f.limit && fr.bytes < frameBytes {
+	for fr.rows() < f.limit && fr.bytes < f.bytes {
 		b := f.pending
 		f.pending = nil
 		if b == nil {
@@ -149,7 +180,7 @@ func (f *framer) rebuild(live context.Context, fr *frame, want *frozenRange) err
 			return err
 		}
 	}
-	if got := (frozenRange{fr.instance, fr.from, fr.to, fr.rows()}); got != *want {
+	if got := fr.frozen(); got.Instance != want.Instance || got.From != want.From || got.To != want.To || got.Rows != want.Rows {
 		return fmt.Errorf("blocks %d to %d, sent before, have changed on the tape: %d exchanges of run %s, were %d of run %s",
 			want.From, want.To, got.Rows, got.Instance, want.Rows, want.Instance)
 	}

@@ -20,8 +20,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(uploaderEnv) != "" {
-		uploadUntilKilled()
+	if os.Getenv(recorderEnv) != "" {
+		recordUntilKilled()
 	}
 	chtest.Main(m)
 }

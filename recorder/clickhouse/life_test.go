@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,11 +114,12 @@ func TestAStopLeavesNothingThatWasDurable(t *testing.T) {
 		require.NoError(t, w.Append(&xs[i]))
 	}
 	require.NoError(t, w.Sync())
-	u, err := New(Config{To: url, Writer: w, Drain: time.Second})
+	store(t, Config{To: url + "before", Tape: tapeOf(t, xs[:1], tape.Config{})}) // making the tables takes a while of its own
+	u, err := New(Config{To: url, Writer: w, Drain: 6 * time.Second})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.NoError(t, u.Run(ctx)) // the tape goes on, so this takes the whole second
+	require.NoError(t, u.Run(ctx)) // the tape goes on, so this takes four fifths of that
 	n, err := Count(t.Context(), url)
 	require.NoError(t, err)
 	require.Equal(t, uint64(2000), n)
@@ -196,7 +198,7 @@ func TestRecordingsDoNotMix(t *testing.T) {
 	require.Equal(t, 2, r.Tapes)
 
 	// What is removed is gone, leaves the other alone, and can be stored again though its tokens are known.
-	require.NoError(t, Remove(t.Context(), at+"?recording=a"))
+	require.NoError(t, Remove(t.Context(), at+"?recording=a", false))
 	_, err = Stat(t.Context(), at+"?recording=a")
 	require.EqualError(t, err, at+`: no recording "a"`)
 	_, err = Open(t.Context(), at, "a")
@@ -224,13 +226,13 @@ func TestOnlyOneUploaderPerTapeAndRecording(t *testing.T) {
 	other, _, err := loadCursor(dir, must(t, "clickhouse://h/db?recording=y"))
 	require.NoError(t, err)
 	other.close()
-	c.Next, c.Frozen = 7, &frozenRange{Instance: "ab", From: 7, To: 9, Rows: 100}
+	c.Next, c.Flight = 7, []frozenRange{{Instance: "ab", From: 7, To: 9, Rows: 100}}
 	require.NoError(t, c.save())
 	c.close()
 	c, fresh, err = loadCursor(dir, must(t, "clickhouse://user:pw@h/db?recording=x"))
 	require.NoError(t, err)
 	require.False(t, fresh)
-	require.Equal(t, c.Upload+"/ab/7-9", c.Frozen.token(c.Upload))
+	require.Equal(t, []frozenRange{{Instance: "ab", From: 7, To: 9, Rows: 100}}, c.Flight)
 	b, err := os.ReadFile(c.path)
 	require.NoError(t, err)
 	require.NotContains(t, string(b), "pw")
@@ -252,21 +254,19 @@ func TestAChangedTapeIsNotSentUnderAnOldToken(t *testing.T) {
 	require.NoError(t, err)
 	b, err := f.Next(t.Context())
 	require.NoError(t, err)
-	fr := &frame{columns: newColumns()}
+	fr := newFrame(1, nil)
 	require.NoError(t, fr.add(b, 1, never))
 	require.NoError(t, f.Close())
 	require.NoError(t, c.freeze(fr))
-	c.Frozen.Rows++
+	c.Flight[0].Rows++
 	require.NoError(t, c.save())
 	c.close()
 	// register finds no recording for the cursor and would begin anew: make it known first.
-	db, err := u.to.open()
-	require.NoError(t, err)
-	defer db.Close()
+	fl := fleetOf(t, u.to)
 	identity, err := tapeIdentity(dir)
 	require.NoError(t, err)
-	require.NoError(t, migrate(t.Context(), db, u.to, dedupWindow))
-	require.NoError(t, u.describe(t.Context(), db, c, identity, false))
+	require.NoError(t, theSchema.migrate(t.Context(), fl))
+	require.NoError(t, u.describe(t.Context(), fl, c, identity, false))
 	err = u.Run(t.Context())
 	require.ErrorContains(t, err, "sent before, have changed on the tape")
 	l := u.Ledger()
@@ -291,6 +291,8 @@ func TestASourceGoesOnWhereItsStreamsBroke(t *testing.T) {
 	src, err := Open(t.Context(), url, "")
 	require.NoError(t, err)
 	defer src.Close()
+	var restarted sync.WaitGroup
+	defer restarted.Wait()
 	var got []traffic.Exchange
 	for {
 		var x traffic.Exchange
@@ -300,8 +302,12 @@ func TestASourceGoesOnWhereItsStreamsBroke(t *testing.T) {
 		}
 		require.NoError(t, err)
 		got = append(got, clone(&x))
-		if n := len(got); n == 100 || n == 6000 {
+		switch len(got) {
+		case 100, 6000:
 			require.True(t, s.KillEngine())
+		case 9000: // for a second nobody listens
+			s.Kill()
+			restarted.Go(func() { time.Sleep(time.Second); s.Restart() })
 		}
 	}
 	requireSame(t, inOrder(xs), got)
@@ -382,7 +388,7 @@ func TestTheStoreRefusesInOneLine(t *testing.T) {
 	require.NoError(t, db.Exec(t.Context(), "ALTER TABLE lab.exchange MODIFY SETTING non_replicated_deduplication_window = 0"))
 	f(run(good), "table exchange does not deduplicate inserts: ALTER TABLE")
 	require.NoError(t, db.Exec(t.Context(), "INSERT INTO lab.schema_version (version) VALUES (99)"))
-	f(run(good), "the schema has version 99 and this redlane knows 1: use a newer redlane")
+	f(run(good), "the schema has version 99 and this redlane knows 2: use a newer redlane")
 }
 
 // What makes reading cheap: the server reads a shard in the table's order and never sorts it.

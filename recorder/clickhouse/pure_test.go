@@ -25,6 +25,7 @@ import (
 	"github.com/redlane/redlane/internal/chance"
 	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/recorder/tape"
+	"github.com/redlane/redlane/recorder/template"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -36,9 +37,11 @@ func TestParseURL(t *testing.T) {
 		require.Equal(t, want, a)
 		require.Equal(t, printed, a.String())
 	}
-	f("clickhouse://h", Address{"h:9000", "redlane", "default", "", ""}, "clickhouse://h:9000/redlane")
-	f("clickhouse://u:p%40ss@h:1/db/?recording=my%20eve", Address{"h:1", "db", "u", "p@ss", "my eve"}, "clickhouse://h:1/db?recording=my+eve")
-	f("clickhouse://[::1]/x", Address{"[::1]:9000", "x", "default", "", ""}, "clickhouse://[::1]:9000/x")
+	f("clickhouse://h", Address{Hosts: []string{"h:9000"}, Database: "redlane", User: "default"}, "clickhouse://h:9000/redlane")
+	f("clickhouse://u:p%40ss@h:1/db/?recording=my%20eve", Address{Hosts: []string{"h:1"}, Database: "db", User: "u", Password: "p@ss", Recording: "my eve"}, "clickhouse://h:1/db?recording=my+eve")
+	f("clickhouse://[::1]/x", Address{Hosts: []string{"[::1]:9000"}, Database: "x", User: "default"}, "clickhouse://[::1]:9000/x")
+	f("clickhouse://u:p@b,a:1,[::1]:2/?cluster=lab&recording=x&keep=30d", Address{Hosts: []string{"[::1]:2", "a:1", "b:9000"}, Database: "redlane", User: "u", Password: "p", Cluster: "lab", Recording: "x", Keep: 720 * time.Hour},
+		"clickhouse://[::1]:2,a:1,b:9000/redlane?cluster=lab&recording=x")
 
 	bad := func(text, want string) {
 		t.Helper()
@@ -52,13 +55,21 @@ func TestParseURL(t *testing.T) {
 	bad("clickhouse:///db", "no host")
 	bad("clickhouse://u:secret@h/a/b", `database "a/b": want letters, digits, _ and -`)
 	bad("clickhouse://u:secret@h/`", "database")
-	bad("clickhouse://u:secret@h/db?secure=1", `no setting "secure": there is only recording`)
+	bad("clickhouse://u:secret@h/db?secure=1", `no setting "secure": there are recording, cluster and keep`)
 	bad("clickhouse://u:secret@h/db?recording=", "want a name of 1 to 200 bytes")
 	bad("clickhouse://u:secret@h/db?recording=a&recording=b", "recording is given twice")
 	bad("clickhouse://u:secret@h/db?recording=%0a", "want a name")
 	bad("clickhouse://u:secret@h/db#x", "# is not expected")
 	bad("clickhouse://u:secret@h:port/db", "invalid port")
 	bad("clickhouse://u:secret@h/%zz", "not a URL")
+	bad("clickhouse://u:secret@h,/db", "no host")
+	bad("clickhouse://u:secret@h,h:x/db", `host "h:x" is not HOST:PORT`)
+	bad("clickhouse://u:secret@h,h:9000/db", "a host is named twice")
+	bad("clickhouse://u:secret@"+strings.Repeat("h,", 9)+strings.Repeat("g,", 9)+"h/db", "a host is named twice")
+	bad("clickhouse://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/db", "17 hosts: a recording has 16 shards")
+	bad("clickhouse://h/db?cluster=`", "cluster \"`\": want letters")
+	bad("clickhouse://h/db?keep=0s", `keep "0s": want a time such as 12h or 30d`)
+	bad("clickhouse://h/db?keep=99999d", "want a time")
 }
 
 func TestWhatIsTriedAgain(t *testing.T) {
@@ -100,22 +111,19 @@ func TestBackoffGrowsToFiveSeconds(t *testing.T) {
 	})
 }
 
-func TestTemplate(t *testing.T) {
-	f := func(target, want string) {
-		t.Helper()
-		require.Equal(t, want, string(appendTemplate(nil, []byte(target))))
+func TestRoutesAreTemplates(t *testing.T) {
+	c := newColumns()
+	var err error
+	c.routes, err = template.New(template.Config{Patterns: []string{"/packets/{id}"}})
+	require.NoError(t, err)
+	for i, target := range []string{"/packets/red?x=1", "/users/17/orders"} {
+		x := &traffic.Exchange{Dst: "packet"}
+		x.Request.Method, x.Request.Target = []byte("GET"), []byte(target)
+		c.append(1, 0, never, x, &tape.Blobs{})
+		require.Equal(t, []string{"/packets/{id}", "/users/*/orders"}[i], string(c.tmpl.bytes(i)))
 	}
-	f("", "")
-	f("/", "/")
-	f("*", "*")
-	f("/users/17/orders/9f8b2c41d0?x=1", "/users/*/orders/*")
-	f("/v1/h2/api", "/v1/h2/api")
-	f("/4/", "/*/")
-	f("/a/6ba7b810-9dad-11d1-80b4-00c04fd430c8", "/a/*")
-	f("/static/app.3f2a91bc.js", "/static/app.3f2a91bc.js")
-	f("http://host8080.example:80/x/123", "http://host8080.example:80/x/*")
-	f("/deadbeef", "/deadbeef")
-	f("/\xff/1", "/\xff/*")
+	_, err = New(Config{To: "clickhouse://h/lab", Tape: t.TempDir(), Routes: []string{"packets"}})
+	require.EqualError(t, err, `store in ClickHouse: route "packets": a route begins with a slash, such as /packets/{id}`)
 }
 
 func TestAddresses(t *testing.T) {
@@ -156,7 +164,7 @@ func TestHandOverSkipsWhatWasHandedOver(t *testing.T) {
 	block := func(ts ...int64) *columns {
 		c := newColumns()
 		for _, v := range ts {
-			c.append(1, never, &traffic.Exchange{Start: v}, &tape.Blobs{})
+			c.append(1, 0, never, &traffic.Exchange{Start: v}, &tape.Blobs{})
 		}
 		return c
 	}
@@ -196,10 +204,10 @@ func TestRowsAllocateNothing(t *testing.T) {
 	for i := range xs {
 		blobs[i] = tape.Blobs{RequestHeaders: tape.AppendHeaders(nil, xs[i].Request.Headers), ResponseHeaders: tape.AppendHeaders(nil, xs[i].Response.Headers)}
 	}
-	fr := &frame{columns: newColumns()}
+	fr := newColumns()
 	add := func() {
 		for i := range xs {
-			fr.append(1, never, &xs[i], &blobs[i])
+			fr.append(1, 0, never, &xs[i], &blobs[i])
 		}
 	}
 	add()
@@ -289,6 +297,7 @@ func FuzzDict(f *testing.F) {
 func FuzzParseURL(f *testing.F) {
 	f.Add("clickhouse://u:p@h:9000/db?recording=x")
 	f.Add("clickhouse://[::1%25eth0]/")
+	f.Add("clickhouse://b,a:1,[::1]:2/?cluster=lab&keep=3d")
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := ParseURL(text)
 		if err != nil {
@@ -297,6 +306,6 @@ func FuzzParseURL(f *testing.F) {
 		}
 		b, err := ParseURL(a.String())
 		require.NoError(t, err)
-		require.Equal(t, a.public(), func() Address { b.User, b.Password = "", ""; return b }())
+		require.Equal(t, a.public(), b.public())
 	})
 }

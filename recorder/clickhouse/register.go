@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
 
@@ -16,65 +17,93 @@ import (
 
 // register makes the schema and the recording, and holds the cursor against what the store knows: a tape
 // is stored in a recording once, and only by the upload that its cursor describes.
-func (u *Uploader) register(ctx context.Context, db driver.Conn, c *cursor, identity string, fresh bool) error {
-	if err := migrate(ctx, db, u.to, u.knobs.window); err != nil {
+func (u *Uploader) register(ctx context.Context, f *fleet, c *cursor, identity string, fresh bool) error {
+	s := schema{migrations: migrations, window: u.knobs.window, owner: c.Upload}
+	if err := s.migrate(ctx, f); err != nil {
 		return err
 	}
-	if u.knobs.check {
-		if err := deduplicates(ctx, db, u.to); err != nil {
-			return err
-		}
+	var met struct {
+		sync.Mutex
+		known  int // nodes that know the tape
+		others bool
 	}
-	rows, err := db.Query(ctx, "SELECT name, tape, upload FROM "+u.to.table("recording")+" FINAL WHERE rec = ?", u.rec)
+	err := f.each(func(node Address, db driver.Conn) error {
+		if u.knobs.check {
+			if err := deduplicates(ctx, db, node); err != nil {
+				return err
+			}
+		}
+		known, others, err := u.meet(ctx, node, db, c, identity)
+		met.Lock()
+		defer met.Unlock()
+		if met.others = met.others || others; known {
+			met.known++
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	switch {
+	case met.known == len(f.nodes):
+		return nil
+	case met.known > 0: // the telling was cut off
+		return u.describe(ctx, f, c, identity, false)
+	case met.others && !u.cfg.Join:
+		return fmt.Errorf("recording %q exists and holds another tape: choose another name, remove it, or join it", u.to.Recording)
+	case !fresh && (c.Exchanges > 0 || len(c.Flight) > 0):
+		c.renew() // it was removed from the store since: everything again, under new tokens
+	}
+	// The cursor first: a recording without a cursor could never be continued.
+	if err := c.place(len(f.nodes)); err != nil {
+		return err
+	}
+	if err := c.save(); err != nil {
+		return err
+	}
+	return u.describe(ctx, f, c, identity, false)
+}
+
+// meet looks at what a node has of the recording: this tape, others, or what stands in the way.
+func (u *Uploader) meet(ctx context.Context, node Address, db driver.Conn, c *cursor, identity string) (known, others bool, err error) {
+	rows, err := db.Query(ctx, "SELECT name, tape, upload FROM "+node.table("recording")+" FINAL WHERE rec = ?", u.rec)
+	if err != nil {
+		return false, false, err
+	}
 	defer rows.Close()
-	var known, others bool
 	for rows.Next() {
 		var name, tape, upload string
 		if err := rows.Scan(&name, &tape, &upload); err != nil {
-			return err
+			return false, false, err
 		}
 		switch {
 		case name != u.to.Recording:
-			return fmt.Errorf("the names %q and %q have the same number: choose another", u.to.Recording, name)
+			return false, false, fmt.Errorf("the names %q and %q have the same number: choose another", u.to.Recording, name)
 		case tape != identity:
 			others = true
 		case upload != c.Upload:
-			return fmt.Errorf("this tape was stored in recording %q before, and what was stored is not known here: remove the recording first", name)
+			return false, false, fmt.Errorf("this tape was stored in recording %q before, and what was stored is not known here: remove the recording first", name)
 		default:
 			known = true
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	switch {
-	case known:
-		return nil
-	case others && !u.cfg.Join:
-		return fmt.Errorf("recording %q exists and holds another tape: choose another name, remove it, or join it", u.to.Recording)
-	case !fresh && (c.Exchanges > 0 || c.Frozen != nil):
-		c.renew() // it was removed from the store since: everything again, under new tokens
-	}
-	// The cursor first: a recording without a cursor could never be continued.
-	if err := c.save(); err != nil {
-		return err
-	}
-	return u.describe(ctx, db, c, identity, false)
+	return known, others, rows.Err()
 }
 
-// describe writes what is known of the recording and this tape.
-func (u *Uploader) describe(ctx context.Context, db driver.Conn, c *cursor, identity string, complete bool) error {
-	books := append(u.cfg.Ledgers(), traffic.Ledger{Stage: "clickhouse", Accepted: c.Exchanges, Passed: c.Exchanges})
+// describe writes what is known of the recording and this tape, on every server.
+func (u *Uploader) describe(ctx context.Context, f *fleet, c *cursor, identity string, complete bool) error {
+	at := c.reached()
+	books := append(u.cfg.Ledgers(), traffic.Ledger{Stage: "clickhouse", Accepted: at.exchanges, Passed: at.exchanges})
 	ledgers, err := json.Marshal(books)
 	if err != nil {
 		return err
 	}
-	return db.Exec(ctx, "INSERT INTO "+u.to.table("recording")+" (rec, tape, name, upload, started, ended, exchanges, complete, ledgers, expires, schema, revision)"+
-		" SELECT ?, ?, ?, ?, fromUnixTimestamp64Nano(?), fromUnixTimestamp64Nano(?), ?, ?, ?, toDateTime(?), ?, ?",
-		u.rec, identity, u.to.Recording, c.Upload, c.First, c.Last, c.Exchanges, complete, string(ledgers), uint32(u.expires), uint32(schemaVersion), uint64(u.cfg.Clock.Now().UnixNano()))
+	revision := uint64(u.cfg.Clock.Now().UnixNano())
+	return f.each(func(node Address, db driver.Conn) error {
+		return db.Exec(ctx, "INSERT INTO "+node.table("recording")+" (rec, tape, name, upload, started, ended, exchanges, complete, ledgers, expires, schema, nodes, revision)"+
+			" SELECT ?, ?, ?, ?, fromUnixTimestamp64Nano(?), fromUnixTimestamp64Nano(?), ?, ?, ?, toDateTime(?), ?, ?, ?",
+			u.rec, identity, u.to.Recording, at.upload, at.first, at.last, at.exchanges, complete, string(ledgers), uint32(u.expires), uint32(schemaVersion), uint8(len(f.nodes)), revision)
+	})
 }
 
 // tapeIdentity is what tells a tape from all others: the instance of its first run.
@@ -94,8 +123,8 @@ func tapeIdentity(dir string) (string, error) {
 }
 
 // verify counts what the store has. It must be what was acknowledged, or something is wrong with one of us.
-func (u *Uploader) verify(ctx context.Context, db driver.Conn) error {
-	r, err := stat(ctx, db, u.to)
+func (u *Uploader) verify(ctx context.Context, f *fleet) error {
+	r, err := stat(ctx, f)
 	if err != nil {
 		return err
 	}

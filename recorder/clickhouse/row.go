@@ -21,11 +21,11 @@ func shardOf(session uint64) uint8 {
 	return uint8(h >> 60)
 }
 
-// append adds x as a row of recording rec, to be kept until expires. blobs hold the headers of x.
-func (c *columns) append(rec uint32, expires proto.DateTime, x *traffic.Exchange, blobs *tape.Blobs) {
+// append adds x as a row of recording rec, in the shard of its session, to be kept until expires. blobs hold the headers of x.
+func (c *columns) append(rec uint32, shard uint8, expires proto.DateTime, x *traffic.Exchange, blobs *tape.Blobs) {
 	q, p := &x.Request, &x.Response
 	c.rec = append(c.rec, rec)
-	c.shard = append(c.shard, shardOf(x.Session))
+	c.shard = append(c.shard, shard)
 	c.ts.AppendRaw(proto.DateTime64(x.Start))
 	c.session = append(c.session, x.Session)
 	c.seq = append(c.seq, x.Seq)
@@ -44,8 +44,7 @@ func (c *columns) append(rec uint32, expires proto.DateTime, x *traffic.Exchange
 
 	appendDict(&c.method, q.Method)
 	c.path.AppendBytes(q.Target)
-	c.scratch = appendTemplate(c.scratch[:0], q.Target)
-	appendDict(&c.tmpl, c.scratch)
+	appendDict(&c.tmpl, c.route(x.Dst, q.Method, q.Target))
 	c.status = append(c.status, int32(p.Status))
 	appendDict(&c.reason, p.Reason)
 	c.qminor = append(c.qminor, q.Minor)

@@ -1,20 +1,24 @@
 package clickhouse
 
-import "strings"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
 
 // schemaVersion is the newest entry of migrations.
-const schemaVersion = 1
+const schemaVersion = 2
 
-// migrations holds the statements that lead from one version of the schema to the next; {db} stands for
-// the quoted database. An entry that was ever released is never changed. Every statement may run twice.
+// migrations holds the statements that lead from one version of the schema to the next; fillIn says what
+// stands for what. An entry that was ever released is never changed. Every statement may run twice.
 //
 // What was measured to choose codecs and order: ZSTD(1) beats LZ4 by half and ZSTD(3) by nothing worth
 // its time; Delta beats DoubleDelta on nanosecond stamps, which jitter; headers as one blob of pairs cost
 // half the CPU of a Map. A body in a column of its own compresses better than one blob of everything. What a
 // server sends at once is at least a granule, by default 10 MiB: 16 streams of 1 MiB are what a client can hold.
-var migrations = [schemaVersion][]string{
+var migrations = [][]string{
 	{`
-CREATE TABLE IF NOT EXISTS {db}.exchange
+CREATE TABLE IF NOT EXISTS {db}.exchange{on}
 (
     rec            UInt32                 COMMENT 'recording, see table recording' CODEC(ZSTD(1)),
     shard          UInt8                  COMMENT 'hash of session, 0 to 15: each is one ordered stream' CODEC(ZSTD(1)),
@@ -59,13 +63,13 @@ CREATE TABLE IF NOT EXISTS {db}.exchange
     size           UInt32                 COMMENT 'bytes of target, headers, trailers and bodies that are kept' CODEC(T64, ZSTD(1)),
     expires        DateTime('UTC')        COMMENT 'when the store may drop the row' CODEC(ZSTD(1))
 )
-ENGINE = MergeTree
+ENGINE = {sharded}
 PARTITION BY rec
 ORDER BY (rec, shard, ts, session, seq, id)
 TTL expires
-SETTINGS non_replicated_deduplication_window = {window}, index_granularity = 4096, index_granularity_bytes = 1048576,
+SETTINGS {window}, index_granularity = 4096, index_granularity_bytes = 1048576,
          fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1`, `
-CREATE TABLE IF NOT EXISTS {db}.recording
+CREATE TABLE IF NOT EXISTS {db}.recording{on}
 (
     rec       UInt32               COMMENT 'number of the recording, a hash of its name',
     tape      String               COMMENT 'instance of the tape it was fed from, hex; one row per tape',
@@ -80,15 +84,83 @@ CREATE TABLE IF NOT EXISTS {db}.recording
     schema    UInt32               COMMENT 'version of the schema it was written under',
     revision  UInt64               COMMENT 'the newest row of a tape counts'
 )
-ENGINE = ReplacingMergeTree(revision)
+ENGINE = {everywhere}(revision)
 ORDER BY (rec, tape)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`},
+	// A part that is an insert is one file and not eighty: each is synced, and syncs are what an insert waits
+	// for. Merges write the columns apart, from 128 MiB on.
+	{`
+ALTER TABLE {db}.exchange{on} MODIFY SETTING min_bytes_for_wide_part = 134217728`, `
+ALTER TABLE {db}.recording{on} ADD COLUMN IF NOT EXISTS nodes UInt8 DEFAULT 1 COMMENT 'servers or shards of a cluster that the exchanges are spread over'`},
 }
 
-// dedupWindow is how many of the last inserts into exchange the store recognises. One uploader has one
-// insert in flight; the rest is room for many uploaders and for long absences of their acknowledgements.
+// versionTable is made before the first migration.
+const versionTable = `
+CREATE TABLE IF NOT EXISTS {db}.schema_version{on} (version UInt32, applied DateTime('UTC') DEFAULT now())
+ENGINE = {everywhere}
+ORDER BY version
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`
+
+// allTable is the exchanges of every shard of a cluster, for people's queries. It spreads what is inserted
+// through it as the uploader does.
+const allTable = `
+CREATE TABLE IF NOT EXISTS {db}.exchange_all{on} AS {db}.exchange
+ENGINE = Distributed('{cluster}', '{name}', 'exchange', shard)`
+
+// dedupWindow is how many of the last inserts into exchange the store recognises. One uploader has two
+// inserts in flight; the rest is room for many uploaders and for long absences of their acknowledgements.
 const dedupWindow = "10000"
 
-func statement(text string, a Address, window string) string {
-	return strings.NewReplacer("{db}", "`"+a.Database+"`", "{window}", window).Replace(text)
+// fillIn makes a statement for f's servers.
+//
+//	{on}         on every server of the cluster, when Keeper carries statements there
+//	{sharded}    an engine whose rows are those of this shard
+//	{everywhere} an engine whose rows are the same on every server; the uploader, too, writes them to all
+//	{window}     how many inserts are recognised when they come again
+//
+// Replicas find each other by a path in Keeper that ends in the table's name, so it is put in here too.
+func (f *fleet) fillIn(text, window string) string {
+	on, sharded, everywhere := "", "MergeTree", "ReplacingMergeTree"
+	window = "non_replicated_deduplication_window = " + window
+	if f.keeper {
+		on = " ON CLUSTER `" + f.Cluster + "`"
+		table := strings.TrimPrefix(tableName.FindString(text), "{db}.")
+		sharded = fmt.Sprintf("ReplicatedMergeTree('/clickhouse/tables/{shard}/%s/%s', '{replica}')", f.Database, table)
+		everywhere = fmt.Sprintf("ReplicatedReplacingMergeTree('/clickhouse/tables/all/%s/%s', '{shard}-{replica}'", f.Database, table)
+		text = strings.NewReplacer("{everywhere}(", everywhere+", ", "{everywhere}", everywhere+")").Replace(text)
+		window = "replicated_deduplication_window = " + dedupWindow + ", replicated_deduplication_window_seconds = 604800"
+	}
+	return strings.NewReplacer("{db}", "`"+f.Database+"`", "{name}", f.Database, "{cluster}", f.Cluster,
+		"{on}", on, "{sharded}", sharded, "{everywhere}", everywhere, "{window}", window).Replace(text)
+}
+
+var tableName = regexp.MustCompile(`\{db\}\.[a-z_]+`)
+
+// Script is every statement that makes the tables, as they are sent to a server: on its own, or, with
+// cluster, in a cluster of that name whose servers share a Keeper.
+func Script(database, cluster string) string {
+	f := &fleet{Address: Address{Database: database, Cluster: cluster}, keeper: cluster != ""}
+	var b strings.Builder
+	for _, text := range f.script() {
+		b.WriteString(strings.TrimSpace(text) + ";\n\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (f *fleet) script() []string {
+	all := []string{f.createDatabase(), f.fillIn(versionTable, dedupWindow)}
+	for v, texts := range migrations {
+		for _, text := range texts {
+			all = append(all, f.fillIn(text, dedupWindow))
+		}
+		all = append(all, fmt.Sprintf("INSERT INTO %s (version) VALUES (%d)", f.table("schema_version"), v+1))
+	}
+	if f.Cluster != "" {
+		all = append(all, f.fillIn(allTable, dedupWindow))
+	}
+	return all
+}
+
+func (f *fleet) createDatabase() string {
+	return f.fillIn("CREATE DATABASE IF NOT EXISTS {db}{on}", "")
 }

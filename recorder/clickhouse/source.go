@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+	"sync"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/redlane/redlane/traffic"
 )
@@ -13,7 +17,7 @@ import (
 // A Source yields one recording in the order of time: by start, session, place in the session, and id.
 //
 //	shard 0:  SELECT ... ORDER BY ts, session, seq, id ─► block ─► block ─┐
-//	  ...                                                                 ├─ heap ─► Next
+//	  ...     from the node that has it                                   ├─ heap ─► Next
 //	shard 15: one connection and one goroutine each ────► block ─► block ─┘
 //
 // One query per shard reads the table in its own order and never sorts; one query over all would, in 1 GB.
@@ -27,6 +31,8 @@ type Source struct {
 	waiting int       // streams that have no row just now
 	stop    context.CancelFunc
 	err     error
+
+	want, yielded uint64 // want is 0 when nobody knows how many there must be
 }
 
 var _ traffic.Source = (*Source)(nil)
@@ -34,6 +40,15 @@ var _ traffic.Source = (*Source)(nil)
 // Open opens a recording for reading. address may name it, or name does; Next's bytes are valid until the
 // following call. The Source's connections and goroutines end with Close; ctx is for opening alone.
 func Open(ctx context.Context, address, name string) (*Source, error) {
+	return OpenPart(ctx, address, name, 0, 1)
+}
+
+// OpenPart is Open for one of several workers, each of which reads the whole sessions of its own share of
+// the shards: part, of parts. There are 16 shards, and no more parts than that.
+func OpenPart(ctx context.Context, address, name string, part, parts int) (*Source, error) {
+	if part < 0 || part >= parts || parts > shards {
+		return nil, fmt.Errorf("read part %d of %d of a recording: there are %d shards", part, parts, shards)
+	}
 	a, err := ParseURL(address)
 	if err != nil {
 		return nil, err
@@ -47,15 +62,28 @@ func Open(ctx context.Context, address, name string) (*Source, error) {
 	if err := checkName(a.Recording); err != nil {
 		return nil, fmt.Errorf("%s: %w", a, err)
 	}
-	streams, err := shardsOf(ctx, a)
+	f, err := a.fleet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	s := &Source{a: a}
+	r, err := known(ctx, f, false)
 	if err != nil {
 		return nil, a.fail(err)
 	}
+	if parts == 1 && r.Complete && r.Expires.IsZero() {
+		s.want = r.Announced
+	}
+	if s.streams, err = streamsOf(ctx, f, part, parts); err != nil {
+		return nil, a.fail(err)
+	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	for _, st := range streams {
+	for _, st := range s.streams {
 		go st.run(life)
 	}
-	return &Source{a: a, streams: streams, waiting: len(streams), stop: stop}, nil
+	s.waiting, s.stop = len(s.streams), stop
+	return s, nil
 }
 
 // What a stream asks for at once: about blockBytes, and never more rows than would make worstBytes if all
@@ -66,32 +94,34 @@ const (
 	blockRows  = 8192
 )
 
-// shardsOf makes a stream for each shard of a's recording that holds anything.
-func shardsOf(ctx context.Context, a Address) (streams []*stream, err error) {
-	db, err := a.open()
-	if err != nil {
-		return nil, err
+// streamsOf makes a stream for each shard of f's recording that holds anything, wherever it lies.
+func streamsOf(ctx context.Context, f *fleet, part, parts int) (streams []*stream, err error) {
+	var wanted []string // a list, because the index finds those and not a remainder
+	for shard := part; shard < shards; shard += parts {
+		wanted = append(wanted, fmt.Sprint(shard))
 	}
-	defer db.Close()
-	if _, err := stat(ctx, db, a); err != nil {
-		return nil, err
-	}
-	rows, err := db.Query(ctx, "SELECT shard, avg(size), max(size) FROM "+a.table("exchange")+" WHERE rec = ? GROUP BY shard ORDER BY shard", recOf(a.Recording))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var shard uint8
-		var mean float64
-		var largest uint32
-		if err := rows.Scan(&shard, &mean, &largest); err != nil {
-			return nil, err
+	var mu sync.Mutex
+	err = f.each(func(node Address, db driver.Conn) error {
+		rows, err := db.Query(ctx, "SELECT shard, avg(size), max(size) FROM "+node.table("exchange")+" WHERE rec = ? AND shard IN ("+strings.Join(wanted, ", ")+") GROUP BY shard", recOf(f.Recording))
+		if err != nil {
+			return err
 		}
-		n := min(blockRows, blockBytes/(int(mean)+100), worstBytes/(int(largest)+100))
-		streams = append(streams, newStream(a, shard, max(1, n)))
-	}
-	return streams, rows.Err()
+		defer rows.Close()
+		for rows.Next() {
+			var shard uint8
+			var mean float64
+			var largest uint32
+			if err := rows.Scan(&shard, &mean, &largest); err != nil {
+				return err
+			}
+			n := min(blockRows, blockBytes/(int(mean)+100), worstBytes/(int(largest)+100))
+			mu.Lock()
+			streams = append(streams, newStream(node, shard, max(1, n)))
+			mu.Unlock()
+		}
+		return rows.Err()
+	})
+	return streams, err
 }
 
 // Next fills x with the next exchange, or returns io.EOF after the last. x's bytes are valid until the
@@ -128,9 +158,13 @@ func (s *Source) next(ctx context.Context, x *traffic.Exchange) error {
 		}
 	}
 	if len(s.open) == 0 {
+		if s.yielded < s.want {
+			return fmt.Errorf("the ledger does not balance: %d exchanges were acknowledged, the store gave %d", s.want, s.yielded)
+		}
 		return io.EOF
 	}
 	s.current = s.open[0]
+	s.yielded++
 	return s.current.block.fill(s.current.row, x)
 }
 

@@ -5,14 +5,18 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/redlane/redlane/internal/chance"
 	"github.com/redlane/redlane/recorder/tape"
+	"github.com/redlane/redlane/recorder/template"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -23,6 +27,8 @@ type Uploader struct {
 	rec     uint32
 	expires proto.DateTime
 	knobs   knobs
+	began   atomic.Uint64   // how many of the tape's exchanges were stored when Run began
+	routes  *template.Table // of the goroutine that builds frames
 
 	mu struct {
 		sync.Mutex
@@ -46,12 +52,16 @@ func New(cfg Config) (*Uploader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store in ClickHouse: %w", err)
 	}
-	u := &Uploader{cfg: cfg, to: to, rec: recOf(to.Recording)}
+	routes, err := template.New(template.Config{Patterns: cfg.Routes})
+	if err != nil {
+		return nil, fmt.Errorf("store in ClickHouse: %w", err)
+	}
+	u := &Uploader{cfg: cfg, to: to, rec: recOf(to.Recording), routes: routes}
 	u.knobs = knobs{rows: frameRows, window: dedupWindow, check: true, stored: func(*frame) error { return nil }}
 	u.mu.ledger.Stage = "clickhouse"
 	u.expires = never
-	if cfg.Keep > 0 {
-		u.expires = proto.ToDateTime(cfg.Clock.Now().Add(cfg.Keep))
+	if u.cfg.Keep > 0 {
+		u.expires = proto.ToDateTime(u.cfg.Clock.Now().Add(u.cfg.Keep))
 	}
 	return u, nil
 }
@@ -69,9 +79,15 @@ func recOf(name string) uint32 {
 // Recording is the address of the recording, without user and password.
 func (u *Uploader) Recording() Address { return u.to.public() }
 
-func (a Address) public() Address {
-	a.User, a.Password = "", ""
-	return a
+// Count is how many exchanges the recording has now.
+func (u *Uploader) Count(ctx context.Context) (uint64, error) {
+	f, err := u.to.fleet(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer f.close()
+	r, err := stat(ctx, f)
+	return r.Exchanges, u.to.fail(err)
 }
 
 // Ledger is what this run has read and stored so far. While it runs, accepted may be ahead of passed by
@@ -83,6 +99,9 @@ func (u *Uploader) Ledger() traffic.Ledger {
 	l.Dropped = maps.Clone(l.Dropped)
 	return l
 }
+
+// Stored is how many of the tape's exchanges are in the store, those of earlier runs included.
+func (u *Uploader) Stored() uint64 { return u.began.Load() + u.Ledger().Passed }
 
 const reasonLeft = "left in the tape"
 
@@ -124,19 +143,20 @@ func (u *Uploader) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer c.close()
-	db, err := u.to.open()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if err := u.again(hard, func() error { return u.register(hard, db, c, identity, fresh) }); err != nil {
+	u.began.Store(c.Record)
+	var f *fleet
+	if err := u.again(hard, func() (err error) { f, err = u.to.fleet(hard); return err }); err != nil {
 		return u.leave(ctx, hard, c, err)
 	}
-	complete, err := u.upload(live, hard, c)
+	defer f.close()
+	if err := u.again(hard, func() error { return u.register(hard, f, c, identity, fresh) }); err != nil {
+		return u.leave(ctx, hard, c, err)
+	}
+	complete, err := u.upload(live, hard, f, c, identity)
 	if err != nil {
 		return u.leave(ctx, hard, c, err)
 	}
-	if err := u.again(hard, func() error { return u.describe(hard, db, c, identity, complete) }); err != nil {
+	if err := u.again(hard, func() error { return u.describe(hard, f, c, identity, complete) }); err != nil {
 		return u.leave(ctx, hard, c, err)
 	}
 	if !complete {
@@ -145,7 +165,7 @@ func (u *Uploader) run(ctx context.Context) (err error) {
 		}
 		return u.leave(ctx, hard, c, ctx.Err())
 	}
-	return u.again(hard, func() error { return u.verify(hard, db) })
+	return u.again(hard, func() error { return u.verify(hard, f) })
 }
 
 // outlive returns a context that ends by d later than ctx.
@@ -185,12 +205,21 @@ func (u *Uploader) again(ctx context.Context, attempt func() error) error {
 	}
 }
 
-// upload sends frame after frame, one in flight and one being built, until the tape has ended or live does.
-// It reports which; without an error everything that was durable is stored.
-func (u *Uploader) upload(live, hard context.Context, c *cursor) (ended bool, err error) {
-	f := &framer{rec: u.rec, expires: u.expires, limit: u.knobs.rows, free: make(chan *frame, 2), full: make(chan *frame)}
-	f.free <- &frame{columns: newColumns()}
-	f.free <- &frame{columns: newColumns()}
+// inFlight is how many frames are being sent at once.
+const inFlight = 2
+
+// upload sends frames, two in flight and one being built, until the tape has ended or live does. It reports
+// which; without an error everything that was durable is stored.
+func (u *Uploader) upload(live, hard context.Context, fl *fleet, c *cursor, identity string) (ended bool, err error) {
+	if err := c.place(len(fl.nodes)); err != nil {
+		return false, err
+	}
+	wide := min(len(fl.nodes), maxWide)
+	f := &framer{rec: u.rec, expires: u.expires, limit: u.knobs.rows * wide, bytes: frameBytes * wide, freeze: c.freeze,
+		free: make(chan *frame, inFlight+1), full: make(chan *frame)}
+	for range inFlight + 1 {
+		f.free <- newFrame(len(fl.nodes), u.routes)
+	}
 	if u.cfg.Writer != nil {
 		f.follow = u.cfg.Writer.Follow(c.Next)
 	} else {
@@ -199,22 +228,54 @@ func (u *Uploader) upload(live, hard context.Context, c *cursor) (ended bool, er
 		}
 	}
 	defer f.follow.Close()
+	u.release(c)
 	group, hard := errgroup.WithContext(hard)
 	live, cancel := context.WithCancel(live)
 	defer cancel()
 	defer context.AfterFunc(hard, cancel)() // sending has failed
-	group.Go(func() error { return f.run(live, hard, c.Frozen) })
-	group.Go(func() error {
-		s := sender{u: u}
-		defer s.close()
-		for fr := range f.full {
-			if err := s.send(hard, c, fr); err != nil {
-				return err
+	again := slices.Clone(c.Flight)
+	group.Go(func() error { return f.run(live, hard, again) })
+	beat, stopBeat := context.WithCancel(hard)
+	defer stopBeat()
+	group.Go(func() error { return u.heartbeat(beat, fl, c, identity) })
+	var senders sync.WaitGroup
+	for range inFlight {
+		senders.Add(1)
+		group.Go(func() error {
+			defer senders.Done()
+			s := sender{u: u, nodes: fl.nodes, conns: make([]*ch.Client, len(fl.nodes))}
+			defer s.closeAll()
+			for fr := range f.full {
+				if err := s.send(hard, c, fr); err != nil {
+					return err
+				}
+				f.free <- fr // never waits
 			}
-			f.free <- fr
-		}
-		return nil
-	})
+			return nil
+		})
+	}
+	group.Go(func() error { senders.Wait(); stopBeat(); return nil })
 	err = group.Wait()
 	return f.ended, err
+}
+
+// release lets the tape delete what is stored, when it has no room.
+func (u *Uploader) release(c *cursor) {
+	if u.cfg.Writer != nil {
+		u.cfg.Writer.Release(c.reached().next)
+	}
+}
+
+// beatTime is how often the store is told how far an upload has come.
+const beatTime = 10 * time.Second
+
+// heartbeat keeps what the store says about the recording true while it grows. A beat that fails is left
+// out: the next insert finds out what is wrong.
+func (u *Uploader) heartbeat(ctx context.Context, f *fleet, c *cursor, identity string) error {
+	for u.cfg.Clock.SleepUntil(ctx, u.cfg.Clock.Now().Add(beatTime)) == nil {
+		if err := u.describe(ctx, f, c, identity, false); err != nil && ctx.Err() == nil {
+			u.cfg.Logf("tell ClickHouse how far the upload is: %v", err)
+		}
+	}
+	return nil
 }

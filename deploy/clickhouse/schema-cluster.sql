@@ -1,0 +1,88 @@
+CREATE DATABASE IF NOT EXISTS `redlane` ON CLUSTER `redlane`;
+
+CREATE TABLE IF NOT EXISTS `redlane`.schema_version ON CLUSTER `redlane` (version UInt32, applied DateTime('UTC') DEFAULT now())
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/all/redlane/schema_version', '{shard}-{replica}')
+ORDER BY version
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS `redlane`.exchange ON CLUSTER `redlane`
+(
+    rec            UInt32                 COMMENT 'recording, see table recording' CODEC(ZSTD(1)),
+    shard          UInt8                  COMMENT 'hash of session, 0 to 15: each is one ordered stream' CODEC(ZSTD(1)),
+    ts             DateTime64(9, 'UTC')   COMMENT 'first byte of the request' CODEC(Delta(8), ZSTD(1)),
+    session        UInt64                 COMMENT 'exchanges of one session stay in order' CODEC(ZSTD(1)),
+    seq            UInt64                 COMMENT 'place within the session' CODEC(T64, ZSTD(1)),
+    id             UInt64                 COMMENT 'request id, the same at every hop' CODEC(ZSTD(1)),
+    src            LowCardinality(String) COMMENT 'calling service, empty when unknown',
+    dst            LowCardinality(String) COMMENT 'called service',
+    src_lane       LowCardinality(String) COMMENT 'lane of the calling instance, empty is baseline or unknown',
+    src_addr       IPv6                   COMMENT 'who connected' CODEC(ZSTD(1)),
+    src_port       UInt16                 CODEC(ZSTD(1)),
+    dst_addr       IPv6                   COMMENT 'the endpoint that served, :: when none did' CODEC(ZSTD(1)),
+    dst_port       UInt16                 CODEC(ZSTD(1)),
+    color          LowCardinality(String) COMMENT 'colour the request travelled under, empty is uncoloured',
+    lane           LowCardinality(String) COMMENT 'lane of the endpoint chosen, empty is the baseline',
+    lane_reason    LowCardinality(String) COMMENT 'why that lane: baseline, matched, fallback_absent, ...',
+    method         LowCardinality(String),
+    path           String                 COMMENT 'request-target exactly as sent' CODEC(ZSTD(1)),
+    tmpl           LowCardinality(String) COMMENT 'path without query, identifiers replaced by *: to group by',
+    status         Int32                  COMMENT '0: no response came' CODEC(ZSTD(1)),
+    reason         LowCardinality(String) COMMENT 'reason phrase',
+    qminor         UInt8                  COMMENT 'request was HTTP/1.qminor' CODEC(ZSTD(1)),
+    rminor         UInt8                  COMMENT 'response was HTTP/1.rminor' CODEC(ZSTD(1)),
+    first_ns       Int64                  COMMENT 'from ts to the first byte of the response, ns; 0 if none came' CODEC(T64, ZSTD(1)),
+    lat_ns         Int64                  COMMENT 'from ts to the last byte of the response, ns' CODEC(T64, ZSTD(1)),
+    fault_rule     LowCardinality(String) COMMENT 'fault lease that looked at the exchange',
+    fault_kind     LowCardinality(String) COMMENT 'latency, abort, reset, ...',
+    fault_hit      Bool                   COMMENT 'whether it struck' CODEC(ZSTD(1)),
+    fault_delay_ns Int64                  COMMENT 'how long the fault held the request, ns' CODEC(T64, ZSTD(1)),
+    trace          FixedString(16)        COMMENT 'W3C trace id, zero if none; random, so not worth compressing' CODEC(NONE),
+    weight         Float32                COMMENT 'exchanges this one stands for after sampling' CODEC(ZSTD(1)),
+    flags          UInt32                 COMMENT 'bits of traffic.Flags: how it ended, what the record lacks' CODEC(ZSTD(1)),
+    qlen           Int64                  COMMENT 'true size of the request body; more than length(qbody) when cut' CODEC(T64, ZSTD(1)),
+    rlen           Int64                  COMMENT 'true size of the response body' CODEC(T64, ZSTD(1)),
+    qh             String                 COMMENT 'request headers: count, then name and value with their lengths, LEB128' CODEC(ZSTD(1)),
+    qt             String                 COMMENT 'request trailers' CODEC(ZSTD(1)),
+    rh             String                 COMMENT 'response headers' CODEC(ZSTD(1)),
+    rt             String                 COMMENT 'response trailers' CODEC(ZSTD(1)),
+    qbody          String                 COMMENT 'request body, transfer coding removed, content coding left alone' CODEC(ZSTD(1)),
+    rbody          String                 COMMENT 'response body' CODEC(ZSTD(1)),
+    size           UInt32                 COMMENT 'bytes of target, headers, trailers and bodies that are kept' CODEC(T64, ZSTD(1)),
+    expires        DateTime('UTC')        COMMENT 'when the store may drop the row' CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/redlane/exchange', '{replica}')
+PARTITION BY rec
+ORDER BY (rec, shard, ts, session, seq, id)
+TTL expires
+SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, index_granularity = 4096, index_granularity_bytes = 1048576,
+         fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1;
+
+CREATE TABLE IF NOT EXISTS `redlane`.recording ON CLUSTER `redlane`
+(
+    rec       UInt32               COMMENT 'number of the recording, a hash of its name',
+    tape      String               COMMENT 'instance of the tape it was fed from, hex; one row per tape',
+    name      String,
+    upload    String               COMMENT 'random, part of every deduplication token of this upload',
+    started   DateTime64(9, 'UTC') COMMENT 'first exchange stored so far',
+    ended     DateTime64(9, 'UTC') COMMENT 'last exchange stored so far',
+    exchanges UInt64               COMMENT 'stored so far',
+    complete  Bool                 COMMENT 'the tape had ended and all of it is stored',
+    ledgers   String               COMMENT 'JSON: the books of every stage up to here',
+    expires   DateTime('UTC')      COMMENT 'when the store may drop its exchanges',
+    schema    UInt32               COMMENT 'version of the schema it was written under',
+    revision  UInt64               COMMENT 'the newest row of a tape counts'
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/all/redlane/recording', '{shard}-{replica}', revision)
+ORDER BY (rec, tape)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+INSERT INTO `redlane`.schema_version (version) VALUES (1);
+
+ALTER TABLE `redlane`.exchange ON CLUSTER `redlane` MODIFY SETTING min_bytes_for_wide_part = 134217728;
+
+ALTER TABLE `redlane`.recording ON CLUSTER `redlane` ADD COLUMN IF NOT EXISTS nodes UInt8 DEFAULT 1 COMMENT 'servers or shards of a cluster that the exchanges are spread over';
+
+INSERT INTO `redlane`.schema_version (version) VALUES (2);
+
+CREATE TABLE IF NOT EXISTS `redlane`.exchange_all ON CLUSTER `redlane` AS `redlane`.exchange
+ENGINE = Distributed('redlane', 'redlane', 'exchange', shard);
