@@ -38,6 +38,19 @@ func (p *bodyPool) grow(b []byte, need int) []byte {
 	return nb
 }
 
+// exactly lends n bytes, or nothing when the budget does not allow it. It is for what is large and does not grow:
+// the next power of two may be twice as much.
+func (p *bodyPool) exactly(n int) []byte {
+	if n <= 1<<(smallest+numSizes-1) {
+		return p.grow(nil, n)
+	}
+	if p.used.Add(int64(n)) > p.limit {
+		p.used.Add(-int64(n))
+		return nil
+	}
+	return make([]byte, 0, n)
+}
+
 func (p *bodyPool) take(n int) []byte {
 	if n -= smallest; n < numSizes {
 		s := &p.sizes[n]

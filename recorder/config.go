@@ -23,25 +23,37 @@ type Config struct {
 	Redact   Redaction
 
 	BodyLimit  int64 // longest body kept in bytes, 16 MiB; longer ones are cut and flagged
-	BodyMemory int64 // bodies of exchanges under way together, 256 MiB
+	BodyMemory int64 // bodies of exchanges under way together, 256 MiB or eight times BodyLimit
 	PageMemory int64 // encoded exchanges that wait for the disk, 64 MiB
 
-	FlushEvery time.Duration // how long an exchange may wait for its page to fill, 50ms
-	Writers    int           // goroutines that compress; half the cores, at least 1, at most 4
-	Shards     int           // pages being filled at a time, one per core
+	// Wait has the tap wait for room on the way to the disk where it would drop. It is for files, never for
+	// traffic. Bodies still have to fit BodyMemory.
+	Wait bool
 
-	Tape  tape.Config // codec, segments, group commit
+	FlushEvery time.Duration // how long an exchange may wait for its page to fill, 100ms; it is synced at once then
+	Writers    int           // goroutines that compress; half the cores, at least 1, at most 4
+	Shards     int           // pages being filled at a time, one per core; with little traffic one
+
+	Tape  tape.Config // codec, segments, group commit, quota, what is kept
 	Clock clock.Clock // clock.System
+
+	// Logf is told when recording stops for want of room, and when it goes on. nil keeps quiet.
+	Logf func(format string, arg ...any)
 }
 
 // Only selects exchanges of the recorded services. Empty fields select everything.
 type Only struct {
-	Lanes []string // lanes that served, "baseline" for the baseline
-	Paths []string // beginnings of the request target
+	Lanes  []string // lanes that served, "baseline" for the baseline
+	Colors []string // colours that requests travelled under
+	Paths  []string // beginnings of the request target
 }
 
-func (o *Only) keeps(x *traffic.Exchange) bool {
+// Keeps reports whether x is selected.
+func (o *Only) Keeps(x *traffic.Exchange) bool {
 	if len(o.Lanes) > 0 && !slices.Contains(o.Lanes, x.Lane.Name()) {
+		return false
+	}
+	if len(o.Colors) > 0 && !slices.Contains(o.Colors, string(x.Color)) {
 		return false
 	}
 	if len(o.Paths) == 0 {
@@ -70,17 +82,22 @@ func (c *Config) check() error {
 			return fmt.Errorf("%q is no lane (a-z, 0-9 and inner hyphens)", l)
 		}
 	}
+	for _, color := range c.Only.Colors {
+		if !traffic.Color(color).Valid() {
+			return fmt.Errorf("%q is no colour (a-z, 0-9 and inner hyphens)", color)
+		}
+	}
 	if c.BodyLimit == 0 {
 		c.BodyLimit = 16 << 20
 	}
 	if c.BodyMemory == 0 {
-		c.BodyMemory = 256 << 20
+		c.BodyMemory = max(256<<20, 8*c.BodyLimit)
 	}
 	if c.PageMemory == 0 {
 		c.PageMemory = 64 << 20
 	}
 	if c.FlushEvery == 0 {
-		c.FlushEvery = 50 * time.Millisecond
+		c.FlushEvery = 100 * time.Millisecond
 	}
 	if c.Writers == 0 {
 		c.Writers = min(4, max(1, runtime.GOMAXPROCS(0)/2))
@@ -90,6 +107,9 @@ func (c *Config) check() error {
 	}
 	if c.Clock == nil {
 		c.Clock = clock.System
+	}
+	if c.Logf == nil {
+		c.Logf = func(string, ...any) {}
 	}
 	switch {
 	case c.BodyLimit < 0 || c.BodyMemory < 0 || c.PageMemory < 0 || c.FlushEvery < 0 || c.Writers < 0 || c.Shards < 0:

@@ -12,11 +12,5 @@
 //   - Secrets are taken out before anything is encoded: they never reach a page, the disk or a store.
 //   - Sessions are sampled whole, by number, so that every recorder with one seed picks the same.
 //
-// Reasons of dropped exchanges:
-//
-//	memory      a body found no room in Config.BodyMemory
-//	pages       all pages were waiting for the disk
-//	size        it is larger than a tape's records may be
-//	disk        the disk was full or failed, now or earlier in this run
-//	unfinished  it had begun before the tap was on, or was not over when the tap went off
+// Why exchanges are dropped: see Reason.
 package recorder

@@ -59,7 +59,7 @@ func (l *lab) stop() (traffic.Ledger, error) {
 	require.Empty(l.t, rep.Problems)
 	require.Empty(l.t, rep.Cuts)
 	if err == nil {
-		require.Equal(l.t, books.Passed, rep.Exchanges)
+		require.Equal(l.t, books.Passed, rep.Exchanges+rep.Expired)
 	} else {
 		require.GreaterOrEqual(l.t, rep.Exchanges, books.Passed, "what was promised is there")
 	}

@@ -18,6 +18,7 @@ type Recorder struct {
 	weight   float32
 	redact   *redactor
 	shards   []shard
+	active   atomic.Uint32 // shards that pages are filled by, from the first on
 	bodies   bodyPool
 	pages    *pages.Pool
 	queue    chan filled  // has room for every page and largeQueued more: sending never blocks
@@ -25,8 +26,9 @@ type Recorder struct {
 	scratch  sync.Pool
 
 	w      *tape.Writer
-	first  uint64      // records on the tape before this run
-	broken atomic.Bool // the tape takes no more
+	broken atomic.Bool // the tape takes no more, for good
+	halt   halt        // it takes nothing now
+	ending atomic.Bool // Run is bringing to disk what there is
 	failed chan struct{}
 	once   sync.Once
 	end    atomic.Pointer[traffic.Ledger] // after Run
@@ -37,6 +39,7 @@ type filled struct {
 	tape.Page
 	memory []byte
 	large  bool // memory is of the body pool
+	due    bool // it has waited long enough
 }
 
 // largeQueued is how many exchanges larger than a page may wait for the disk.
@@ -57,6 +60,7 @@ func New(cfg Config) (*Recorder, error) {
 	for i := range r.shards {
 		r.shards[i].r = r
 	}
+	r.active.Store(uint32(len(r.shards)))
 	r.bodies.limit = cfg.BodyMemory
 	r.queue = make(chan filled, r.pages.Pages()+largeQueued)
 	r.scratch.New = func() any { return new(scratch) }
@@ -70,18 +74,20 @@ func New(cfg Config) (*Recorder, error) {
 	if r.w, err = tape.Create(cfg.To, tc); err != nil {
 		return nil, fmt.Errorf("recorder: %w", err)
 	}
-	r.first = r.w.Durable()
 	return r, nil
 }
 
 // Filter is the tap. It belongs at the outside of a chain, once per service.
 func (r *Recorder) Filter() traffic.BodyFilter { return tap{r} }
 
+// Tap is the tap for sources that are no proxy.
+func (r *Recorder) Tap() Tap { return tap{r} }
+
 // Tape is the tape being written, for a store that follows it.
 func (r *Recorder) Tape() *tape.Writer { return r.w }
 
-// Failed is closed when the tape takes no more: the disk is full or broken, see Err. Traffic goes on, the
-// recorder goes on counting.
+// Failed is closed when the tape takes no more, for good: the disk is broken, see Err. Traffic goes on, the
+// recorder goes on counting. A disk that is full is no failure: recording goes on when there is room.
 func (r *Recorder) Failed() <-chan struct{} { return r.failed }
 
 // Err is why recording broke off, or nil.
@@ -96,19 +102,20 @@ func (r *Recorder) Run(ctx context.Context) error {
 	}
 	for next := r.cfg.Clock.Now(); ; {
 		next = next.Add(r.cfg.FlushEvery)
-		if now := r.cfg.Clock.Now(); next.Before(now) {
+		if now := r.cfg.Clock.Now(); next.Before(now) || next.Sub(now) > r.cfg.FlushEvery { // late, or the clock was set back
 			next = now
 		}
 		if r.cfg.Clock.SleepUntil(ctx, next) != nil {
 			break
 		}
-		for i := range r.shards {
-			r.shards[i].flush()
-		}
+		r.flush()
+		r.resume()
+		_ = r.w.Expire() // no room is no news, the rest stands in Err
 		if r.w.Err() != nil {
 			r.fail() // the disk may fail while nobody writes
 		}
 	}
+	r.ending.Store(true)
 	for i := range r.shards {
 		r.shards[i].end()
 	}
@@ -128,13 +135,34 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return nil
 }
 
+// flush hands over every page. Where few exchanges came since the last time, one shard takes what comes now: what
+// it puts onto one page compresses better, and a block has its price.
+func (r *Recorder) flush() {
+	records := 0
+	for i := range r.shards {
+		records += r.shards[i].flush()
+	}
+	switch {
+	case records > 2*fewRecords:
+		r.active.Store(uint32(len(r.shards)))
+	case records < fewRecords:
+		r.active.Store(1)
+	}
+}
+
+// fewRecords take a shard's lock for a thousandth of the time between two flushes.
+const fewRecords = 300
+
 // write brings pages to the tape until the queue ends. After an error it only gives them back: their
 // exchanges are kept but not durable, which settle counts as lost with the disk.
 func (r *Recorder) write() {
 	for p := range r.queue {
 		if !r.broken.Load() {
-			if _, err := r.w.WriteBlock(p.Page); err != nil {
+			if !r.take(p.Page) {
 				r.fail()
+			}
+			if p.due {
+				r.w.SyncSoon()
 			}
 		}
 		if p.large {
@@ -155,6 +183,11 @@ func (r *Recorder) fail() {
 
 // sum adds up the books of the shards.
 func (r *Recorder) sum() (c counts) {
+	for why := range r.halt.refused { // before the shards: what is refused was kept
+		n := r.halt.refused[why].Load()
+		c.dropped[why] += n
+		c.refused += n
+	}
 	for i := range r.shards {
 		s := &r.shards[i]
 		s.mu.Lock()
@@ -171,9 +204,9 @@ func (r *Recorder) sum() (c counts) {
 }
 
 func (c *counts) ledger(durable uint64) traffic.Ledger {
-	l := traffic.Ledger{Stage: "record", Accepted: c.accepted, Passed: min(durable, c.kept), Filtered: c.filtered, SampledOut: c.sampledOut}
+	l := traffic.Ledger{Stage: "record", Accepted: c.accepted, Passed: min(durable, c.kept-c.refused), Filtered: c.filtered, SampledOut: c.sampledOut}
 	for why, n := range c.dropped {
-		l.Drop(reasonNames[why], n)
+		l.Drop(Reason(why).String(), n)
 	}
 	return l
 }
@@ -182,9 +215,9 @@ func (c *counts) ledger(durable uint64) traffic.Ledger {
 // will never come.
 func (r *Recorder) settle() traffic.Ledger {
 	c := r.sum()
-	l := c.ledger(r.w.Durable() - r.first)
-	l.Drop(reasonNames[dropDisk], c.kept-l.Passed)
-	l.Drop(reasonNames[dropUnfinished], l.Accepted-l.Passed-l.Filtered-l.SampledOut-l.Lost())
+	l := c.ledger(r.w.Kept())
+	l.Drop(LostDisk.String(), c.kept-l.Passed-c.refused)
+	l.Drop(LostUnfinished.String(), l.Accepted-l.Passed-l.Filtered-l.SampledOut-l.Lost())
 	return l
 }
 
@@ -199,13 +232,14 @@ func (r *Recorder) Ledger() traffic.Ledger {
 		}
 		return c
 	}
-	durable := r.w.Durable() - r.first // before the books, so that they are never behind it
+	durable := r.w.Kept() // before the books, so that they are never behind it
 	c := r.sum()
 	return c.ledger(durable)
 }
 
 // Counters are what the ledger does not say.
 type Counters struct {
+	Kept       uint64 // exchanges encoded for the tape and not refused since; Tape().Kept() of them are on disk
 	Redacted   uint64 // exchanges that lost something to redaction
 	Hidden     uint64 // bodies dropped because redaction could not look into them
 	BodyBytes  int64  // memory of bodies under way
@@ -215,8 +249,9 @@ type Counters struct {
 
 // Counters may be called at any time.
 func (r *Recorder) Counters() Counters {
+	c := r.sum()
 	return Counters{
-		Redacted: r.redact.redacted.Load(), Hidden: r.redact.hidden.Load(),
+		Kept: c.kept - c.refused, Redacted: r.redact.redacted.Load(), Hidden: r.redact.hidden.Load(),
 		BodyBytes: r.bodies.used.Load(), PagesOut: r.pages.Out(), PagesLimit: r.pages.Pages(),
 	}
 }

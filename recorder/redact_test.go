@@ -17,11 +17,10 @@ import (
 )
 
 func TestRedactJSON(t *testing.T) {
-	rules := newJSONRules([]string{"password", "user.card.number", "größe", "😀"})
+	rules := rulesFor("password", "user.card.number", "größe", "😀")
 	f := func(in, want string, whole bool) {
 		t.Helper()
-		var j jsonRedactor
-		out, changed, ok := j.redact(nil, []byte(in), rules)
+		out, changed, ok := jsonWith(rules).redact(nil, []byte(in))
 		require.Equal(t, want, string(out))
 		require.Equal(t, whole, ok)
 		if ok {
@@ -78,11 +77,22 @@ func TestRedactJSON(t *testing.T) {
 	f(strings.Repeat("[", 100_000)+`{"password":"hunter2"}`, strings.Repeat("[", maxJSONDepth+1), false)
 }
 
+func rulesFor(fields ...string) *jsonRules {
+	rules := newJSONRules()
+	rules.add(fields, choice{})
+	rules.settle()
+	return &rules
+}
+
+func jsonWith(rules *jsonRules) *jsonRedactor {
+	return &jsonRedactor{rules: rules, r: new(redactor), sc: &scratch{holds: 1}}
+}
+
 func TestRedactURL(t *testing.T) {
 	r := newRedactor(&Redaction{Query: []string{"token", "API-Key", "two words"}})
 	f := func(in, want string) {
 		t.Helper()
-		out, ok := r.url(new(scratch), nil, []byte(in))
+		out, ok := r.url(&scratch{holds: 1}, nil, []byte(in))
 		if !ok {
 			out = []byte(in)
 		}
@@ -95,6 +105,17 @@ func TestRedactURL(t *testing.T) {
 	f("/a?t%6fken=1&%7token=2&token", "/a?t%6fken=REDACTED&%7token=2&token")
 	f("/a?two+words=1&two%20words=2#token=3", "/a?two+words=REDACTED&two%20words=REDACTED")
 	f("/a?token=x?token=y", "/a?token=REDACTED")
+	f("/a#token=1&b=2", "/a#token=REDACTED&b=2")
+	f("/a?b=1#token=2", "/a?b=1#token=REDACTED")
+	f("/a?next=http://h/?token=1&c=2", "/a?next=http://h/?token=REDACTED&c=2")
+	f("/a?next=http%3A%2F%2Fh%2F%3Ftoken%3D1&c=2", "/a?next=REDACTED&c=2")
+	f("/a?next=http%253A%252F%252Fh%252F%253Ftoken%253D1", "/a?next=REDACTED")
+	f("/a?next=%2Fb%3Fc%3D1", "/a?next=%2Fb%3Fc%3D1")
+	f("/a?token[]=1&token%5B%5D=2", "/a?token[]=REDACTED&token%5B%5D=REDACTED")
+	f("</p?token=1>; rel=next, <https://h/?token=2>", "</p?token=REDACTED; rel=next, <https://h/?token=REDACTED")
+	f("http://user:pass@h/p", "http://REDACTED@h/p")
+	f("http://h/p@q", "http://h/p@q")
+	f("/a?&&b=1&", "/a?&&b=1&")
 	f("https://h/p?token=1", "https://h/p?token=REDACTED")
 }
 
@@ -154,6 +175,7 @@ func TestRedactBodies(t *testing.T) {
 	f(lines("Content-Type", "application/json", "content-encoding", "gzip", "Content-Length", "4"), "\x1f\x8b\x08s", "", cut, c)
 	f(lines("content-encoding", "gzip"), "\x1f\x8b\x08s", "", cut, c)
 	f(lines("Content-Type", "multipart/form-data; boundary=x"), "s", "", cut, c)
+	f(lines("Content-Type", "application/json; charset=utf-16"), secret, "", cut, c)
 	f(lines("Content-Type", "text/event-stream"), "data: "+secret, "", cut, c)
 	f(lines("Content-Type", "application/x-www-form-urlencoded"), "a=b&token=s", "a=b&token=REDACTED", red, c)
 	f(lines("Content-Type", "application/json"), `{"n":1, password:"s"}`, `{"n":1, `, cut, c)
@@ -229,11 +251,10 @@ func FuzzRedactJSON(f *testing.F) {
 	for _, s := range []string{`{"password":"x"}`, `{"a":[{"pass\u0077ord":{"b":1}},null]}`, `{"password`, `[1,2`, `{"a":1}{"password":2}`, `{"PASSWORD":-1e9,"b":"\ud83d\ude00"}`} {
 		f.Add([]byte(s), 100)
 	}
-	rules := newJSONRules([]string{"password"})
+	rules := rulesFor("password")
 	f.Fuzz(func(t *testing.T, in []byte, cut int) {
 		before := slices.Clone(in)
-		var j jsonRedactor
-		out, _, whole := j.redact(nil, in, rules)
+		out, _, whole := jsonWith(rules).redact(nil, in)
 		require.Equal(t, before, in)
 		var v any
 		if json.Unmarshal(in, &v) == nil {
@@ -244,10 +265,10 @@ func FuzzRedactJSON(f *testing.F) {
 				require.Equal(t, hide(v), got)
 			}
 		}
-		again, _, _ := new(jsonRedactor).redact(nil, out, rules)
+		again, _, _ := jsonWith(rules).redact(nil, out)
 		require.Equal(t, string(out), string(again), "a second time changes nothing")
 		if cut >= 0 && cut < len(in) { // what is kept of a beginning was kept of the whole, up to the mask at its end
-			part, _, _ := new(jsonRedactor).redact(nil, in[:cut], rules)
+			part, _, _ := jsonWith(rules).redact(nil, in[:cut])
 			n := 0
 			for n < len(part) && n < len(out) && part[n] == out[n] {
 				n++

@@ -13,9 +13,10 @@ type shard struct {
 	r  *Recorder
 	mu struct {
 		sync.Mutex
-		enc  tape.Encoder
-		page []byte // being filled; nil: none was free
-		off  bool   // the tap is off: nothing changes any more
+		enc     tape.Encoder
+		page    []byte // being filled; nil: none was free
+		flushed uint64 // kept when it was last flushed
+		off     bool   // the tap is off: nothing changes any more
 		counts
 	}
 	_ [64]byte // the next shard's lock is another core's
@@ -25,21 +26,9 @@ type shard struct {
 type counts struct {
 	accepted, sampledOut, filtered uint64
 	kept                           uint64 // on a page; on disk later, or lost with the disk
+	refused                        uint64 // of those kept: the tape had no room, and they stand among the dropped
 	dropped                        [numReasons]uint64
 }
-
-type reason uint8
-
-const (
-	dropMemory reason = iota
-	dropPages
-	dropSize
-	dropDisk
-	dropUnfinished
-	numReasons
-)
-
-var reasonNames = [numReasons]string{"memory", "pages", "size", "disk", "unfinished"}
 
 // begin accepts an exchange that starts and reports whether it is to be recorded.
 func (s *shard) begin(sampled bool) bool {
@@ -66,16 +55,17 @@ func (s *shard) leaveOut() {
 	}
 }
 
-func (s *shard) missed() {
+// missed counts an exchange that was never begun here.
+func (s *shard) missed(why Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.mu.off {
 		s.mu.accepted++
-		s.mu.dropped[dropUnfinished]++
+		s.mu.dropped[why]++
 	}
 }
 
-func (s *shard) drop(why reason) {
+func (s *shard) drop(why Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.mu.off { // else it has been counted as unfinished
@@ -109,46 +99,54 @@ func (s *shard) putSlow(x *traffic.Exchange) {
 		s.putLarge(x, n)
 		return
 	}
+	if !s.r.await(func() bool { return s.putFresh(x) }) {
+		s.drop(LostPages)
+	}
+}
+
+// putFresh encodes x onto a page with room for it, and reports false when there is none.
+func (s *shard) putFresh(x *traffic.Exchange) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.off {
-		return
+		return true
 	}
-	if s.mu.page != nil && !s.mu.enc.Append(x) {
-		s.handOver()
-	} else if s.mu.page != nil {
-		s.mu.kept++ // somebody else has brought a fresh page
-		return
+	if s.mu.page != nil {
+		if s.mu.enc.Append(x) { // somebody else has brought a fresh page
+			s.mu.kept++
+			return true
+		}
+		s.handOver(false)
 	}
 	if s.mu.page = s.r.pages.Get(); s.mu.page == nil {
-		s.mu.dropped[dropPages]++
-		return
+		return false
 	}
 	s.mu.enc.Start(s.mu.page)
 	if !s.mu.enc.Append(x) {
 		panic("BUG: an exchange within the bound does not fit an empty page")
 	}
 	s.mu.kept++
+	return true
 }
 
 // handOver gives the page to the writers. The queue has room for every page there is.
-func (s *shard) handOver() {
+func (s *shard) handOver(due bool) {
 	if s.mu.page == nil {
 		return
 	}
-	s.r.queue <- filled{Page: s.mu.enc.Page(), memory: s.mu.page}
+	s.r.queue <- filled{Page: s.mu.enc.Page(), memory: s.mu.page, due: due}
 	s.mu.page = nil
 }
 
 // putLarge makes a page of its own for an exchange larger than one, outside the lock.
 func (s *shard) putLarge(x *traffic.Exchange, n int) {
 	if n > tape.MaxRecord {
-		s.drop(dropSize)
+		s.drop(LostSize)
 		return
 	}
-	page := s.r.bodies.grow(nil, n)
+	page := s.r.bodies.exactly(n)
 	if page == nil {
-		s.drop(dropMemory)
+		s.drop(LostMemory)
 		return
 	}
 	var enc tape.Encoder
@@ -156,16 +154,16 @@ func (s *shard) putLarge(x *traffic.Exchange, n int) {
 	if !enc.Append(x) {
 		panic("BUG: an exchange within its bound does not fit its page")
 	}
+	if !s.r.await(s.r.takeLarge) {
+		s.r.bodies.release(page)
+		s.drop(LostPages)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.off {
-		s.r.bodies.release(page)
-		return
-	}
-	if s.r.large.Add(1) > largeQueued {
 		s.r.large.Add(-1)
 		s.r.bodies.release(page)
-		s.mu.dropped[dropPages]++
 		return
 	}
 	s.r.queue <- filled{Page: enc.Page(), memory: page, large: true} // never blocks either
@@ -173,13 +171,16 @@ func (s *shard) putLarge(x *traffic.Exchange, n int) {
 }
 
 // flush hands over a page that has been filling since the last flush, so that nothing waits longer than
-// the time between two.
-func (s *shard) flush() {
+// the time between two. It returns how many exchanges came since.
+func (s *shard) flush() (records int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	records = int(s.mu.kept - s.mu.flushed)
+	s.mu.flushed = s.mu.kept
 	if s.mu.page != nil && s.mu.enc.Page().Records > 0 {
-		s.handOver()
+		s.handOver(true)
 	}
+	return records
 }
 
 // end flushes and turns the tap off for good.
@@ -190,6 +191,6 @@ func (s *shard) end() {
 		s.r.pages.Put(s.mu.page)
 		s.mu.page = nil
 	}
-	s.handOver()
+	s.handOver(false)
 	s.mu.off = true
 }

@@ -83,21 +83,50 @@ func (t tap) Response(x *traffic.Exchange) {
 	s := r.shard(x.Session)
 	switch {
 	case isMark(x.Request.Body, noRoom):
-		s.drop(dropMemory)
-	case !r.cfg.Only.keeps(x):
+		s.drop(LostMemory)
+	case !r.cfg.Only.Keeps(x):
 		s.filter()
 	case r.broken.Load():
-		s.drop(dropDisk)
+		s.drop(LostDisk)
 	default:
+		if why, halted := r.halt.reason(); halted && !r.cfg.Wait {
+			r.halt.dropped.Add(1)
+			s.drop(why)
+			break
+		}
 		r.record(s, x)
 	}
 	r.letGo(x)
 }
 
+// Lose ends x in place of Response.
+func (t tap) Lose(x *traffic.Exchange, why Reason) {
+	if cap(x.Request.Body) == 0 {
+		return // not ours, or sampled out: counted as that
+	}
+	r := t.r
+	switch s := r.shard(x.Session); {
+	case isMark(x.Request.Body, noRoom):
+		s.drop(LostMemory)
+	case !r.cfg.Only.Keeps(x):
+		s.filter()
+	default:
+		s.drop(why)
+	}
+	r.letGo(x)
+}
+
+// Miss counts n exchanges that were never begun here.
+func (t tap) Miss(why Reason, n uint64) {
+	for range n {
+		t.r.shards[0].missed(why)
+	}
+}
+
 // missedBeginning counts an exchange that the tap would have accepted had it been there at its beginning.
 func (t tap) missedBeginning(x *traffic.Exchange) {
 	if r := t.r; r.services.has(x.Dst) && r.sampled(x.Session) && !x.Flags.Has(traffic.FlagOpaque) {
-		r.shard(x.Session).missed()
+		r.shard(x.Session).missed(LostUnfinished)
 	}
 }
 
@@ -132,9 +161,9 @@ func (r *Recorder) sampled(session uint64) bool {
 	return r.cfg.Share == 1 || float64(mix(session^r.cfg.Seed)>>11)/(1<<53) < r.cfg.Share
 }
 
-// shard is where a session's exchanges go, so that they stay in order.
+// shard is where a session's exchanges go between two flushes, so that they stay in order.
 func (r *Recorder) shard(session uint64) *shard {
-	return &r.shards[mix(session)%uint64(len(r.shards))]
+	return &r.shards[mix(session)%uint64(r.active.Load())]
 }
 
 // mix is the finaliser of splitmix64: sessions may be numbered 1, 2, 3.

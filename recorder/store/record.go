@@ -21,9 +21,10 @@ type Config struct {
 	Spool    string          // folder of the tape that feeds ClickHouse; required when To is there
 	Recorder recorder.Config // To and Services of it are filled in from here
 	Services []string        // services to record; none means all
+	Routes   []string        // patterns of routes that ClickHouse groups by, such as /packets/{id}
 
 	Drain time.Duration                   // how long an end may take to upload what is left; 0 means 30s
-	Logf  func(format string, arg ...any) // told of uploads that are tried again; nil keeps quiet
+	Logf  func(format string, arg ...any) // told of uploads that are tried again, and of recording that stops and goes on; nil keeps quiet
 }
 
 // A Recording takes exchanges from its Filter until Run ends.
@@ -31,12 +32,13 @@ type Recording struct {
 	recorder *recorder.Recorder
 	uploader *clickhouse.Uploader // nil: the tape is where it stays
 	dir      string
+	earlier  uint64 // records on the tape before this run
 }
 
 // New makes a recording. The tape is opened, so that a folder that cannot be written is found here.
 func New(cfg Config) (*Recording, error) {
 	rc := cfg.Recorder
-	rc.To, rc.Services = cfg.To, cfg.Services
+	rc.To, rc.Services, rc.Logf = cfg.To, cfg.Services, cfg.Logf
 	var name string // of the recording, where the URL does not say it
 	if inClickHouse(cfg.To) {
 		address, err := clickhouse.ParseURL(cfg.To)
@@ -49,6 +51,9 @@ func New(cfg Config) (*Recording, error) {
 		if cfg.Spool == "" {
 			return nil, errors.New("no folder given for the tape that feeds ClickHouse")
 		}
+		if rc.Tape.Keep != (tape.Keep{}) {
+			return nil, errors.New("a tape that feeds ClickHouse is kept until it is stored there: give it a quota")
+		}
 		rc.To = cfg.Spool
 		rc.Tape.Codec = tape.S2 // read once more, soon: a third of the CPU of what is kept
 	}
@@ -60,10 +65,10 @@ func New(cfg Config) (*Recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Recording{recorder: rec, dir: dir}
+	r := &Recording{recorder: rec, dir: dir, earlier: rec.Tape().Durable()}
 	if inClickHouse(cfg.To) {
 		r.uploader, err = clickhouse.New(clickhouse.Config{
-			To: cfg.To, Recording: name, Writer: rec.Tape(), Drain: cfg.Drain, Logf: cfg.Logf,
+			To: cfg.To, Recording: name, Writer: rec.Tape(), Drain: cfg.Drain, Routes: cfg.Routes, Logf: cfg.Logf,
 			Ledgers: func() []traffic.Ledger { return []traffic.Ledger{rec.Ledger()} },
 		})
 		if err != nil {
@@ -75,6 +80,9 @@ func New(cfg Config) (*Recording, error) {
 
 // Filter is the tap. It belongs at the outermost level of a proxy's chain, on the services recorded.
 func (r *Recording) Filter() traffic.BodyFilter { return r.recorder.Filter() }
+
+// Tap is the tap for sources that are no proxy.
+func (r *Recording) Tap() recorder.Tap { return r.recorder.Tap() }
 
 // Dir is the folder of the tape.
 func (r *Recording) Dir() string { return r.dir }
@@ -117,7 +125,7 @@ func (r *Recording) Verify(ctx context.Context) (stored uint64, err error) {
 	ledgers := r.Ledgers()
 	want := ledgers[len(ledgers)-1].Passed
 	if r.uploader != nil {
-		if stored, err = clickhouse.Count(ctx, r.uploader.Recording().String()); err != nil {
+		if stored, err = r.uploader.Count(ctx); err != nil {
 			return 0, err
 		}
 	} else {
@@ -125,7 +133,7 @@ func (r *Recording) Verify(ctx context.Context) (stored uint64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		stored = stats.Exchanges
+		stored = stats.Exchanges + stats.Expired
 	}
 	if stored != want {
 		return stored, fmt.Errorf("the ledger does not balance: %d exchanges were passed on, %d are stored", want, stored)
