@@ -5,39 +5,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-// A contestant can be started, in front of the backend, as many times as there are rounds.
-type contestant struct {
-	name  string
-	start func(ctx context.Context, b *bench, cores []int) (*running, error)
-}
-
-// A running is a contestant at work.
-type running struct {
-	*proc
-	addr  string
-	admin string // of redlane; empty otherwise
-	// books checks, after the end, what the contestant wrote down itself against the number of requests
-	// that the backend saw of it, of which some can have been cut. It may be nil.
-	books func(requests, cut int64) error
-	// release lets go of what else was started with it, before it ends. It may be nil.
-	release func()
-}
-
 var (
-	direct  = contestant{"direct", startDirect}
-	haproxy = contestant{"haproxy", startHAProxy}
-	nginx   = contestant{"nginx", startNginxProxy}
-	bare    = contestant{"bare", redlane{}.start}
-	full    = contestant{"full", redlane{full: true}.start}
-	record  = contestant{"record", redlane{full: true, record: true}.start}
-	sockmap = contestant{"sockmap", redlane{args: []string{"--sockmap"}}.start}
+	direct  = lab.Contestant{Name: "direct", Start: startDirect}
+	haproxy = lab.Contestant{Name: "haproxy", Start: startHAProxy}
+	nginx   = lab.Contestant{Name: "nginx", Start: startNginxProxy}
+	sockmap = lab.Contestant{Name: "sockmap", Start: lab.Redlane{Args: []string{"--sockmap"}}.Start}
 )
 
 // direct is no proxy at all: what wrk and the backend take by themselves.
-func startDirect(_ context.Context, b *bench, _ []int) (*running, error) {
-	return &running{addr: b.backend.addr}, nil
+func startDirect(_ context.Context, b *lab.Lab, _ []int) (*lab.Running, error) {
+	return &lab.Running{Addr: b.Backend.Addr}, nil
 }
 
 const haproxyConf = `global
@@ -59,31 +40,31 @@ backend app
 `
 
 // HAProxy as a bare proxy: one thread, no log, no check; connections are shared as freely as it can.
-func startHAProxy(ctx context.Context, b *bench, cores []int) (*running, error) {
-	addr, err := b.freePort()
+func startHAProxy(ctx context.Context, b *lab.Lab, cores []int) (*lab.Running, error) {
+	addr, err := b.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := b.newDir("haproxy")
+	dir, err := b.NewDir("haproxy")
 	if err != nil {
 		return nil, err
 	}
 	file := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(file, fmt.Appendf(nil, haproxyConf, addr, b.backend.addr), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, haproxyConf, addr, b.Backend.Addr), 0o600); err != nil {
 		return nil, err
 	}
-	path, err := look("haproxy")
+	path, err := lab.Look("haproxy")
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.start(cores, nil, path, "-db", "-f", file)
+	p, err := b.Start(cores, nil, path, "-db", "-f", file)
 	if err != nil {
 		return nil, err
 	}
-	return b.ready(ctx, &running{proc: p, addr: addr})
+	return b.Ready(ctx, &lab.Running{Proc: p, Addr: addr})
 }
 
-const nginxProxyConf = nginxHead + `
+const nginxProxyConf = lab.NginxHead + `
   upstream app { server %[3]s; keepalive 1024; keepalive_requests 1000000000; keepalive_timeout 60s; }
   server {
     listen %[2]s;
@@ -92,27 +73,18 @@ const nginxProxyConf = nginxHead + `
 }
 `
 
-func startNginxProxy(ctx context.Context, b *bench, cores []int) (*running, error) {
-	addr, err := b.freePort()
+func startNginxProxy(ctx context.Context, b *lab.Lab, cores []int) (*lab.Running, error) {
+	addr, err := b.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := b.newDir("nginx")
+	dir, err := b.NewDir("nginx")
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.startNginx(dir, cores, fmt.Sprintf(nginxProxyConf, dir, addr, b.backend.addr))
+	p, err := b.StartNginx(dir, cores, fmt.Sprintf(nginxProxyConf, dir, addr, b.Backend.Addr))
 	if err != nil {
 		return nil, err
 	}
-	return b.ready(ctx, &running{proc: p, addr: addr})
-}
-
-// ready waits until r answers.
-func (b *bench) ready(ctx context.Context, r *running) (*running, error) {
-	if err := r.answers(ctx, r.addr); err != nil {
-		_ = b.stop(r.proc) // err says more
-		return nil, err
-	}
-	return r, nil
+	return b.Ready(ctx, &lab.Running{Proc: p, Addr: addr})
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/redlane/redlane/bench/internal/lab"
 )
 
 // A crowd is idle connections that each have done one request.
@@ -99,70 +101,70 @@ func ask(conn net.Conn, addr string) error {
 }
 
 // crowdOf is n, or as many as the limit on open files leaves to one process that also has others.
-func (b *bench) crowdOf(n int) int { return min(n, int(b.files)-512) }
+func (b *bench) crowdOf(n int) int { return min(n, int(b.Files)-512) }
 
 // idleMemory is the resident memory of the proxy for each idle connection.
-func (b *bench) idleMemory(ctx context.Context, r *report) error {
-	run, err := full.start(ctx, b, coreOfProxy)
+func (b *bench) idleMemory(ctx context.Context, r *lab.Report) error {
+	run, err := lab.Full.Start(ctx, b.Lab, lab.CoreOfProxy)
 	if err != nil {
 		return err
 	}
-	if _, err := b.wrk(ctx, coreOfRest, run.addr, 64, b.warm); err != nil {
+	if _, err := b.Wrk(ctx, lab.CoreOfRest, run.Addr, 64, b.Config.Warm); err != nil {
 		return err
 	}
-	before, err := rss(run.cmd.Process.Pid)
+	before, err := lab.RSS(run.Cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
 	n := b.crowdOf(b.idle)
-	c, err := gather(ctx, run.addr, n)
+	c, err := gather(ctx, run.Addr, n)
 	if err != nil {
 		return err
 	}
 	defer c.leave()
-	if err := run.sleep(ctx, time.Second); err != nil {
+	if err := run.Sleep(ctx, time.Second); err != nil {
 		return err
 	}
-	after, err := rss(run.cmd.Process.Pid)
+	after, err := lab.RSS(run.Cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
-	metrics, err := get(ctx, "http://"+run.admin+"/metrics")
+	metrics, err := lab.Get(ctx, "http://"+run.Admin+"/metrics")
 	if err != nil {
 		return err
 	}
-	if open := int(sum(metrics, "redlane_connections_open")); open != n {
+	if open := int(lab.Sum(metrics, "redlane_connections_open")); open != n {
 		return fmt.Errorf("idle connections: opened %d, the proxy has %d", n, open)
 	}
 	each := float64(after-before) / float64(n)
-	r.single("idle_conn_bytes", each, 6*1024, "%.0f bytes resident for each of %d idle connections", each, n)
+	r.Single("idle_conn_bytes", each, lab.AtMost(6*1024), "%.0f bytes resident for each of %d idle connections", each, n)
 	c.leave()
-	return b.stop(run.proc)
+	return b.Stop(run.Proc)
 }
 
 // idleAndBusy asks whether connections that do nothing cost those that work.
-func (b *bench) idleAndBusy(ctx context.Context, r *report) error {
+func (b *bench) idleAndBusy(ctx context.Context, r *lab.Report) error {
 	n := b.crowdOf(b.idleBusy)
-	crowded := contestant{fmt.Sprintf("full + %d idle", n), func(ctx context.Context, b *bench, cores []int) (*running, error) {
-		run, err := full.start(ctx, b, cores)
+	crowded := lab.Contestant{Name: fmt.Sprintf("full + %d idle", n), Start: func(ctx context.Context, b *lab.Lab, cores []int) (*lab.Running, error) {
+		run, err := lab.Full.Start(ctx, b, cores)
 		if err != nil {
 			return nil, err
 		}
-		c, err := gather(ctx, run.addr, n)
+		c, err := gather(ctx, run.Addr, n)
 		if err != nil {
-			_ = b.stop(run.proc) // err says more
+			_ = b.Stop(run.Proc) // err says more
 			return nil, err
 		}
-		run.release = c.leave
+		run.Release = c.leave
 		return run, nil
 	}}
-	c, err := b.compare(ctx, []contestant{full, crowded}, 64, twoCores, b.few)
+	c, err := b.Compare(ctx, []lab.Contestant{lab.Full, crowded}, 64, lab.TwoCores, b.few)
 	if err != nil {
 		return err
 	}
-	r.table("64 busy connections, alone and among idle ones", c)
-	p50 := c.pairs(crowded.name, full.name, func(a, b sample) float64 { return a.p50.Seconds() / b.p50.Seconds() })
-	p99 := c.pairs(crowded.name, full.name, func(a, b sample) float64 { return a.p99.Seconds() / b.p99.Seconds() })
-	r.note("among idle ones: p50 x%s, p99 x%s, CPU x%s (asked: latency within 1.10)", p50, p99, c.ratio(crowded.name, full.name))
+	r.Table("64 busy connections, alone and among idle ones", c, haproxy.Name)
+	p50 := c.Pairs(crowded.Name, lab.Full.Name, func(a, b lab.Sample) float64 { return a.P50.Seconds() / b.P50.Seconds() })
+	p99 := c.Pairs(crowded.Name, lab.Full.Name, func(a, b lab.Sample) float64 { return a.P99.Seconds() / b.P99.Seconds() })
+	r.Note("among idle ones: p50 x%s, p99 x%s, CPU x%s (asked: latency within 1.10)", p50, p99, c.Ratio(crowded.Name, lab.Full.Name))
 	return nil
 }

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/redlane/redlane/bench/internal/lab"
 )
 
 func main() {
@@ -52,7 +55,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = errors.Join(err, b.Close()) }()
 	if o.profile != "" {
 		return b.takeProfile(ctx)
 	}
@@ -62,16 +65,16 @@ func run(ctx context.Context, o options) (err error) {
 // A part is one table or figure of the report.
 type part struct {
 	name string
-	run  func(context.Context, *report) error
+	run  func(context.Context, *lab.Report) error
 }
 
 // parts of the whole measurement, in the order of its report.
 func (b *bench) parts() (all []part) {
 	for _, conns := range levels {
-		all = append(all, part{"c" + strconv.Itoa(conns), func(ctx context.Context, r *report) error {
+		all = append(all, part{"c" + strconv.Itoa(conns), func(ctx context.Context, r *lab.Report) error {
 			c, err := b.level(ctx, conns)
 			if err == nil {
-				r.level(c)
+				b.reportLevel(r, c)
 			}
 			return err
 		}})
@@ -90,14 +93,25 @@ func (b *bench) all(ctx context.Context) error {
 		}
 		parts = slices.DeleteFunc(parts, func(p part) bool { return !slices.Contains(named, p.name) })
 	}
-	r := newReport(b)
+	r := lab.NewReport()
+	b.title(r)
 	for _, p := range parts {
-		if err := b.backend.move(coreOfRest); err != nil {
+		if err := b.Backend.Move(lab.CoreOfRest); err != nil {
 			return err
 		}
 		if err := p.run(ctx, r); err != nil {
 			return err
 		}
 	}
-	return r.finish()
+	keep := ""
+	if b.write && b.only == "" {
+		keep = filepath.Join("bench", "proxy")
+	}
+	return r.Finish(map[string]any{"driver": b.Driver}, b.Trust(), keep)
+}
+
+// title says what is measured, and how long.
+func (b *bench) title(r *lab.Report) {
+	r.Note("redlane (engine %s), HAProxy %s, nginx %s, wrk %s, %s", b.Driver, lab.Version("haproxy", "-v"), lab.Version(b.Nginx, "-v"), lab.Version("wrk", "-v"), runtime.Version())
+	r.Note("%s; %s: %d rounds of %s at each level, after %s of warming up", lab.MachineName(), b.name, b.rounds, b.Config.Load, b.Config.Warm)
 }

@@ -6,10 +6,6 @@ import "time"
 // several requests each time it looks; at 512 what is kept for each connection no longer fits the caches.
 var levels = []int{1, 8, 64, 512}
 
-// dirty is how much of a core other processes may take during a sample. At a whole core CPU per request is
-// 10 to 18 % off, so that this much is lost in the noise.
-const dirty = 0.15
-
 // A plan is how long everything takes.
 type plan struct {
 	name       string
