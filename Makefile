@@ -44,7 +44,7 @@ lint: .lab/bin/golangci-lint ## the linters of .golangci.yml
 
 .PHONY: deps
 deps: ## the programs that the tests drive: nginx, redis, wrk, ab, curl, openssl, chromium, a C compiler for the race detector
-	@scripts/deps.sh nginx redis-server redis-cli wrk ab curl openssl chromium gcc
+	@scripts/deps.sh nginx redis-server redis-cli wrk ab curl tshark openssl chromium gcc
 
 .PHONY: clickhouse
 clickhouse: ## a local ClickHouse (libchdb) under .lab
@@ -56,8 +56,14 @@ bench-replay: build ## asked rate, achieved rate and lag of the replayer
 	@$(GO) run ./bench/replay
 
 .PHONY: bench-record
-bench-record: deps build ## cost of the tap, speed and size of the tape
-	@$(GO) test -run '^$$' -bench . -benchtime 2s ./recorder/...
+bench-record: build ## cost of recording, speed and size of the tape, packet capture, ClickHouse (BENCH=quick; ONLY=tap,tape; WRITE=1 keeps the result)
+	@scripts/deps.sh nginx wrk
+	@$(GO) build -o bin/bench-record ./bench/record
+	@bin/bench-record $(if $(filter quick,$(BENCH)),-quick) $(if $(WRITE),-write) $(if $(ONLY),-only $(ONLY))
+
+.PHONY: chaos-record
+chaos-record: clickhouse ## a million exchanges while recorder, ClickHouse or both are killed 30 times: each stored once, 2 minutes and more
+	@REDLANE_CHAOS=1000000 $(GO) test -count=1 -timeout 20m -run ExactlyOnceWhateverDies -v ./recorder/clickhouse
 
 .PHONY: bench-restart
 bench-restart: deps ## a hundred restarts and reloads under load, on every engine, with TLS and without

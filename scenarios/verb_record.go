@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/redlane/redlane/internal/conf"
@@ -24,6 +25,7 @@ type record struct {
 		Headers []string `yaml:"headers"` // besides those always redacted
 		Query   []string `yaml:"query"`   // keys of the query string
 		JSON    []string `yaml:"json"`    // keys at any depth, or dotted paths
+		Rules   string   `yaml:"rules"`   // file of rules, see docs/redaction.md
 	} `yaml:"redact"`
 }
 
@@ -55,6 +57,9 @@ func (v *record) check(s *Scenario, st *Step) error {
 // prepare refuses a folder that holds a recording. To go on with it would mix two runs in one replay, and
 // to empty it is not ours to decide.
 func (v *record) prepare(r *run, st *Step) error {
+	if _, err := v.redaction(); err != nil { // found before anything is started
+		return st.Errorf("record: redact: rules: %w", err)
+	}
 	for _, folder := range []string{v.To, v.spool(r, st)} {
 		dir, err := tape.Path(folder)
 		if err != nil {
@@ -76,12 +81,27 @@ func (v *record) spool(r *run, st *Step) string {
 	return filepath.Join(r.out, "spool", fileName(st.Name))
 }
 
+// redaction is what the step and its rule file say.
+func (v *record) redaction() (c recorder.Redaction, err error) {
+	if v.Redact.Rules != "" {
+		if c, err = recorder.LoadRules(v.Redact.Rules, os.Getenv); err != nil {
+			return c, err
+		}
+	}
+	c.Headers, c.Query, c.JSON = v.Redact.Headers, v.Redact.Query, v.Redact.JSON
+	return c, nil
+}
+
 func (v *record) run(ctx context.Context, r *run, st *Step) error {
+	redact, err := v.redaction()
+	if err != nil {
+		return err
+	}
 	rec, err := store.New(store.Config{
 		To: v.To, Spool: v.spool(r, st), Services: []string{v.Tap},
 		Recorder: recorder.Config{
 			Share: float64(v.Sample), Seed: r.scenario.Seed, Clock: r.clock,
-			Redact: recorder.Redaction{Headers: v.Redact.Headers, Query: v.Redact.Query, JSON: v.Redact.JSON},
+			Redact: redact,
 		},
 		Logf: r.warn,
 	})

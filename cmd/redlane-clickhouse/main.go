@@ -53,6 +53,7 @@ func parse(args []string, out io.Writer) (chserver.Config, error) {
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:9000", "`HOST:PORT` of the native protocol; port 0 picks a free one")
 	flags.StringVar(&cfg.Data, "data", "", "`DIR` that holds the tables, made if missing (required)")
 	flags.StringVar(&cfg.Library, "library", "", "`PATH` of libchdb.so (default: $"+chserver.LibraryEnv+", or what make clickhouse installed)")
+	flags.StringVar(&cfg.Settings, "config", "", "`FILE` of ClickHouse's own settings, such as remote_servers and macros of a cluster")
 	flags.Func("user", "`NAME:PASSWORD` that may come in, may be repeated (default: user default without a password)", func(s string) error {
 		name, password, _ := strings.Cut(s, ":")
 		if name == "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/redlane/redlane/mesh"
+	"github.com/redlane/redlane/recorder"
 	"github.com/redlane/redlane/scenarios"
 )
 
@@ -101,6 +102,8 @@ func TestDocumentedFilesAreRight(t *testing.T) {
 			var err error
 			if strings.HasPrefix(m[1], "scenario:") {
 				_, err = scenarios.Parse(name, []byte(m[1]))
+			} else if strings.Contains("\n"+m[1], "\nrules:\n") {
+				_, err = recorder.ParseRules(name, []byte(m[1]), func(string) string { return "sixteen bytes or more" })
 			} else {
 				_, err = mesh.Parse(name, []byte(m[1]))
 			}

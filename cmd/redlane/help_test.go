@@ -30,6 +30,12 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
+func (l *lines) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
+}
+
 func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return strings.Contains(l.String(), text) }, 20*time.Second, 10*time.Millisecond)

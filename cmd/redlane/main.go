@@ -22,7 +22,8 @@ var version = "dev"
 
 // verbs in the order of a newcomer's first hour.
 var verbs = []func() *cobra.Command{
-	demoCmd, proxyCmd, interceptCmd, recordCmd, tapeCmd, replayCmd, checkCmd, runCmd, reportCmd, clickhouseCmd, redpacketCmd,
+	demoCmd, proxyCmd, interceptCmd, recordCmd, tapeCmd, recordingCmd, importCmd, exportCmd, replayCmd, checkCmd, runCmd, reportCmd, clickhouseCmd,
+	redpacketCmd,
 }
 
 func main() {

@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/redlane/redlane/internal/chserver"
+	"github.com/redlane/redlane/internal/chserver/chtest"
 )
 
 // The test binary is also the program: stories and proofs run `redlane`, race detector included.
 func TestMain(m *testing.M) {
 	// The race detector waits a second at the end of every process, in case others are about to race.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testscript.Main(m, map[string]func(){
+	testscript.Main(chtest.Around(m), map[string]func(){
 		"redlane": func() { os.Exit(execute(os.Args[1:])) },
 	})
 }
@@ -73,6 +74,7 @@ func runStories(t *testing.T, dir string, vars map[string]string) {
 			"ports":  ports,
 			"ready":  ready,
 			"damage": damage,
+			"crlf":   crlf,
 		},
 		Condition: func(what string) (bool, error) {
 			if what != "netns" {
@@ -106,6 +108,14 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("nobody listens on %s", addr)
 		}
+	}
+}
+
+// crlf FILE: puts a carriage return where the file says \r.
+func crlf(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := strings.ReplaceAll(ts.ReadFile(name), `\r`, "\r")
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o644))
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -65,61 +63,6 @@ func TestEveryRequestIsOnTheTape(t *testing.T) {
 	require.Contains(t, out, fmt.Sprintf("accepted %d = passed %d + filtered 0 + sampled out 0 + dropped 0, balanced", len(served), len(served)))
 }
 
-// The corpus of requests that recorders get wrong: what is on tape is what was sent, byte for byte.
-func TestFidelityCorpusIsByteExact(t *testing.T) {
-	dir := t.TempDir()
-	server := startSink(t)
-	listen := testkit.FreeAddr(t)
-	tapeDir := filepath.Join(dir, "tape")
-	rec := startRecord(t, dir, listen, server, tapeDir)
-
-	sent := make(map[string][]testkit.RawRequest) // by request target
-	type result struct {
-		requests []testkit.RawRequest
-		err      error
-	}
-	corpus := testkit.Fidelity()
-	require.Len(t, corpus, 13)
-	results := make(chan result)
-	for _, fc := range corpus {
-		go func() {
-			requests, err := fc.Run(listen)
-			results <- result{requests, err}
-		}()
-	}
-	n := 0
-	for range corpus {
-		got := <-results
-		require.NoError(t, got.err)
-		for _, r := range got.requests {
-			target := strings.Fields(r.Head)[1]
-			sent[target] = append(sent[target], r)
-			n++
-		}
-	}
-	rec.stop(t)
-
-	reader, err := tape.Open(tapeDir)
-	require.NoError(t, err)
-	defer reader.Close()
-	x := new(traffic.Exchange)
-	for {
-		if err = reader.Next(t.Context(), x); err != nil {
-			break
-		}
-		target := string(x.Request.Target)
-		require.NotEmpty(t, sent[target], "%s is on tape more often than it was sent", target)
-		want := sent[target][0]
-		sent[target] = sent[target][1:]
-		require.Equal(t, want.Head, head(&x.Request))
-		require.True(t, bytes.Equal(want.Body, x.Request.Body), "%s: the body on tape differs", target)
-		require.False(t, x.Flags.Has(traffic.FlagRequestCut|traffic.FlagLooseSpace), "%s: %s", target, x.Flags)
-		n--
-	}
-	require.ErrorIs(t, err, io.EOF)
-	require.Zero(t, n, "requests missing from the tape")
-}
-
 // startSink is a server that takes every request whole and answers 200.
 func startSink(t *testing.T) (addr string) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -131,30 +74,24 @@ func startSink(t *testing.T) (addr string) {
 	return server.Listener.Addr().String()
 }
 
-// head puts a recorded request head back into bytes.
-func head(m *traffic.Message) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.%d\r\n", m.Method, m.Target, m.Minor)
-	for _, h := range m.Headers {
-		fmt.Fprintf(&b, "%s: %s\r\n", h.Name, h.Value)
-	}
-	b.WriteString("\r\n")
-	return b.String()
-}
-
 // A recording is `redlane record` in a process of its own.
 type recording struct {
 	cmd *exec.Cmd
-	out *bytes.Buffer
+	out *lines
 }
 
 func startRecord(t *testing.T, dir, listen, endpoint, tapeDir string, flags ...string) *recording {
 	t.Helper()
+	return startRecordTo(t, dir, listen, endpoint, "tape://"+tapeDir, flags...)
+}
+
+func startRecordTo(t *testing.T, dir, listen, endpoint, to string, flags ...string) *recording {
+	t.Helper()
 	mesh := filepath.Join(dir, "mesh.yaml")
 	text := fmt.Sprintf("services:\n  web: {listen: %q, endpoints: [%q]}\n", listen, endpoint)
 	require.NoError(t, os.WriteFile(mesh, []byte(text), 0o644))
-	args := append([]string{"record", "-c", mesh, "--tap", "web", "--to", "tape://" + tapeDir}, flags...)
-	r := &recording{cmd: exec.Command("redlane", args...), out: new(bytes.Buffer)}
+	args := append([]string{"record", "-c", mesh, "--tap", "web", "--to", to}, flags...)
+	r := &recording{cmd: exec.Command("redlane", args...), out: new(lines)}
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	require.NoError(t, r.cmd.Start())
 	t.Cleanup(func() { _ = r.cmd.Process.Kill() })

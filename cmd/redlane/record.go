@@ -11,12 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/internal/conf"
 	"github.com/redlane/redlane/mesh"
 	"github.com/redlane/redlane/mesh/proxy"
 	"github.com/redlane/redlane/recorder/store"
 	"github.com/redlane/redlane/recorder/tape"
+	"github.com/redlane/redlane/recorder/template"
 )
 
 func recordCmd() *cobra.Command {
@@ -26,16 +26,24 @@ func recordCmd() *cobra.Command {
 	var length time.Duration
 	var take takeover
 	var data dataPlane
+	var keep room
+	var packets capturing
+	var redact redactFlags
 	cfg := store.Config{}
 	cmd := &cobra.Command{
-		Use:   "record -c MESH.YAML --tap SERVICE --to WHERE",
-		Short: "Run the proxy and record what services take and answer",
+		Use:   "record (-c MESH.YAML --tap SERVICE | --iface NAME --port PORT) --to WHERE",
+		Short: "Run the proxy, or listen at an interface, and record what services take and answer",
 		Long: `Runs the proxy of a mesh configuration and keeps every exchange of the services named by --tap, in a tape or in
-ClickHouse. Traffic never waits for the recording: what finds no room is dropped and counted. Ends after
---for or at SIGTERM, when everything accepted is stored, and prints the ledger.
+ClickHouse. Traffic never waits for the recording: what finds no room is dropped and counted. A full disk and a
+--quota are waited out: recording goes on by itself. Ends after --for or at SIGTERM, when everything accepted is
+stored, and prints the ledger.
+
+With --iface no proxy runs: redlane reads the packets of --port from network interfaces (docs/recording.md;
+needs CAP_NET_RAW, or CAP_BPF and CAP_NET_ADMIN), and puts HTTP/1.1 together from them. What it cannot is
+counted with the reason.
 
 Authorization, Proxy-Authorization, Cookie and Set-Cookie are redacted before anything reaches the disk;
---redact-header, --redact-query and --redact-json add to them.
+--redact-header, --redact-query and --redact-json add to them, and a rule file (docs/redaction.md) says more.
 
 With --takeover a new process takes over from one that runs (docs/operations.md), into a tape of its own: the
 one that runs holds its tape until its last exchange is over.`,
@@ -43,6 +51,30 @@ one that runs holds its tape until its last exchange is over.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := data.check(); err != nil {
 				return err
+			}
+			if err := packets.check(cmd); err != nil {
+				return err
+			}
+			if err := store.Check(cfg.To); err != nil {
+				return usageError("--to: %w", err)
+			}
+			if sample == 0 {
+				return usageError("--sample 0%%: nothing would be recorded")
+			}
+			if _, err := template.New(template.Config{Patterns: cfg.Routes}); err != nil {
+				return usageError("--route: %w", err)
+			}
+			if err := keep.set(&cfg); err != nil {
+				return err
+			}
+			var err error
+			if cfg.Recorder.Redact, err = redact.rules(); err != nil {
+				return err
+			}
+			cfg.Spool, cfg.Recorder.Share = spool, float64(sample)
+			cfg.Logf = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
+			if len(packets.ifaces) > 0 {
+				return recordCapture(cmd, &packets, cfg, length)
 			}
 			m, err := loadMesh(config)
 			if err != nil {
@@ -55,11 +87,7 @@ one that runs holds its tape until its last exchange is over.`,
 			}
 			slices.Sort(taps)
 			taps = slices.Compact(taps) // one service must not have two taps
-			if err := store.Check(cfg.To); err != nil {
-				return usageError("--to: %w", err)
-			}
-			cfg.Services, cfg.Spool, cfg.Recorder.Share = taps, spool, float64(sample)
-			cfg.Logf = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
+			cfg.Services = taps
 			if err := take.ask(cmd.Context()); err != nil {
 				return err
 			}
@@ -72,13 +100,15 @@ one that runs holds its tape until its last exchange is over.`,
 	f.StringSliceVar(&taps, "tap", nil, "service to record; may be given several times; all when none is given")
 	f.StringVar(&cfg.To, "to", "", "tape://DIR, or clickhouse://HOST:PORT/DATABASE?recording=NAME")
 	f.StringVar(&spool, "spool", filepath.Join("out", "spool"), "folder of the tape that feeds ClickHouse")
+	f.StringSliceVar(&cfg.Routes, "route", nil, "pattern such as /packets/{id} to group by in ClickHouse; the others are learned")
 	f.DurationVar(&length, "for", 0, "how long; 0 is until SIGTERM")
 	f.TextVar(&sample, "sample", conf.Share(1), "share of sessions to keep, such as 10%")
-	f.StringSliceVar(&cfg.Recorder.Redact.Headers, "redact-header", nil, "header to redact")
-	f.StringSliceVar(&cfg.Recorder.Redact.Query, "redact-query", nil, "query key to redact")
-	f.StringSliceVar(&cfg.Recorder.Redact.JSON, "redact-json", nil, "JSON key, or dotted path, to redact in bodies")
+	f.StringSliceVar(&cfg.Recorder.Only.Colors, "color", nil, "keep only requests that travel under this colour; may be given several times")
+	redact.flags(cmd)
+	keep.flags(cmd)
 	take.flag(cmd)
 	data.flags(cmd)
+	packets.flags(cmd)
 	_ = cmd.MarkFlagRequired("to") // the flag exists
 	return cmd
 }
@@ -111,25 +141,10 @@ func record(cmd *cobra.Command, m *mesh.Config, path string, cfg store.Config, d
 		ctx, stop = context.WithTimeout(ctx, length)
 		defer stop()
 	}
-	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopRecording()
-	done := make(chan error, 1)
-	go func() { done <- rec.Run(recording) }()
-	live, stopLive := context.WithCancel(ctx)
-	defer stopLive()
-	go liveLine(live, cmd.ErrOrStderr(), rec)
-	go func() {
-		select {
-		case <-rec.Failed(): // said at once; a full disk must not stop the traffic
-			fmt.Fprintf(cmd.ErrOrStderr(), "redlane: record: %v; the proxy goes on, what comes now is counted as dropped\n", rec.Err())
-		case <-live.Done():
-		}
-	}()
+	stopRecording := startRecording(ctx, cmd, rec, nil, "the proxy goes on")
 
 	err = errors.Join(runProxy(ctx, p, m, take, cmd.OutOrStdout(), cmd.ErrOrStderr()), stop())
-	stopLive()
-	stopRecording()
-	recErr := <-done
+	recErr := stopRecording()
 	ledgerErr := printLedgers(cmd.OutOrStdout(), rec)
 	switch {
 	case err != nil:
@@ -140,14 +155,6 @@ func record(cmd *cobra.Command, m *mesh.Config, path string, cfg store.Config, d
 		return runError("%w", recErr)
 	}
 	return nil
-}
-
-// liveLine prints the books every five seconds.
-func liveLine(ctx context.Context, w io.Writer, rec *store.Recording) {
-	for clock.System.SleepUntil(ctx, clock.System.Now().Add(5*time.Second)) == nil {
-		l := rec.Ledgers()[0]
-		fmt.Fprintf(w, "recorded %d of %d, filtered %d, sampled out %d, dropped %d\n", l.Passed, l.Accepted, l.Filtered, l.SampledOut, l.Lost())
-	}
 }
 
 func printLedgers(w io.Writer, rec *store.Recording) error {

@@ -11,21 +11,48 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redlane/redlane/recorder/tape"
+	"github.com/redlane/redlane/recorder/template"
 )
 
 func tapeStatCmd() *cobra.Command {
-	return &cobra.Command{
+	var patterns []string
+	cmd := &cobra.Command{
 		Use:   "stat TAPE",
 		Short: "Say what is on a tape",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := tape.Stat(args[0])
+			routes, err := template.New(template.Config{Patterns: patterns})
+			if err != nil {
+				return usageError("--route: %w", err)
+			}
+			s, err := tape.StatRoutes(args[0], routes)
 			if err != nil {
 				return usageError("%w", err)
 			}
 			printStat(cmd.OutOrStdout(), s)
+			printRoutes(cmd.OutOrStdout(), routes)
 			return nil
 		},
+	}
+	cmd.Flags().StringSliceVar(&patterns, "route", nil, "pattern such as /packets/{id} to count by; the others are learned")
+	return cmd
+}
+
+// topRoutes is how many are listed.
+const topRoutes = 10
+
+func printRoutes(w io.Writer, t *template.Table) {
+	routes := t.Routes()
+	rest := t.Other()
+	for i, r := range routes {
+		if i < topRoutes {
+			fmt.Fprintf(w, "route:     %s %s %s %d\n", r.Service, r.Method, r.Template, r.Count)
+		} else {
+			rest += r.Count
+		}
+	}
+	if rest > 0 {
+		fmt.Fprintf(w, "route:     all others %d\n", rest)
 	}
 }
 
@@ -48,6 +75,9 @@ func printStat(w io.Writer, s *tape.Stats) {
 		}
 		return fmt.Sprint(code)
 	}))
+	if e := s.Meta.Expired; e != nil {
+		fmt.Fprintf(w, "expired:   %d exchanges in %d segments, %s\n", e.Exchanges, e.Segments, size(e.Bytes))
+	}
 	for _, run := range s.Meta.Runs {
 		if run.Ledger != nil {
 			fmt.Fprintf(w, "ledger:    %s\n", run.Ledger)
