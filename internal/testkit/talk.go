@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"math/rand/v2"
 	"net"
 	"net/netip"
 
@@ -164,4 +165,17 @@ func Disorder(packets []Packet) (out []Packet) {
 		}
 	}
 	return out
+}
+
+// Pieces sends what a Relay saw: in segments of up to MSS bytes, or with r of any size up to that.
+func (t *Talk) Pieces(ps []Piece, r *rand.Rand) {
+	for _, p := range ps {
+		data := p.Data
+		for r != nil && len(data) > 0 {
+			n := 1 + r.IntN(min(len(data), 1<<r.IntN(12)))
+			t.Send(p.FromServer, data[:n])
+			data = data[n:]
+		}
+		t.Send(p.FromServer, data)
+	}
 }
