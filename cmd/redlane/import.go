@@ -21,7 +21,7 @@ import (
 
 func importCmd() *cobra.Command {
 	var from format.Config
-	var service string
+	var service, keyLog string
 	var ports []string
 	var sample conf.Share
 	limit := conf.Bytes(16 << 20)
@@ -50,6 +50,9 @@ Redaction is that of record: Authorization, Proxy-Authorization, Cookie and Set-
 			if from.Ports, err = servicePorts(ports); err != nil {
 				return err
 			}
+			if from.Keys, err = readKeyLog(keyLog); err != nil {
+				return err
+			}
 			src, err := from.OpenFiles(args, cmd.InOrStdin())
 			if err != nil {
 				return usageError("import: %w", err)
@@ -65,6 +68,7 @@ Redaction is that of record: Authorization, Proxy-Authorization, Cookie and Set-
 	f.StringVar(&from.LogFormat, "log-format", "", "log_format of access logs, as nginx has it")
 	f.StringVar(&service, "service", "", "service that was called, where the files do not say it, or only its address")
 	f.StringSliceVar(&ports, "port", nil, "service of a capture and its TCP port, such as 80=web; may be given several times; all connections when none is given")
+	f.StringVar(&keyLog, "keylog", "", "TLS secrets for captures, as SSLKEYLOGFILE has them; those inside a pcapng are used without it")
 	f.TextVar(&sample, "sample", conf.Share(1), "share of sessions to keep, such as 10%")
 	f.StringSliceVar(&cfg.Recorder.Only.Paths, "path", nil, "keep only requests whose target begins like this; may be given several times")
 	f.TextVar(&limit, "body-limit", limit, "longest body kept; longer ones are cut and flagged")

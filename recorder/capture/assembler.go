@@ -31,6 +31,7 @@ type Assembler struct {
 	names     map[netip.AddrPort]string // of servers nobody named
 	colors    map[string]traffic.Color
 	probe     probe
+	plain     []byte // memory for the plaintext of one TLS record
 }
 
 var _ Frames = (*Assembler)(nil)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/redlane/redlane/internal/wire/http1"
+	"github.com/redlane/redlane/internal/wire/tlsrecord"
 	"github.com/redlane/redlane/recorder"
 )
 
@@ -14,9 +15,10 @@ type Config struct {
 	// Services whose connections are read; the rest is counted and left alone. None means every TCP
 	// connection, and then Exchange.Dst is the server's address and port.
 	Services []Service
-	Tap      recorder.Tap // required: takes the exchanges, in the goroutine that calls Frame
-	Seed     uint64       // of session numbers; the same packets with the same seed have the same sessions
-	Header   string       // a header besides x-lane and baggage that names the lane, as lanes.Config.Header
+	Tap      recorder.Tap      // required: takes the exchanges, in the goroutine that calls Frame
+	Seed     uint64            // of session numbers; the same packets with the same seed have the same sessions
+	Keys     *tlsrecord.KeyLog // secrets of recorded TLS; may be added to between frames. nil: TLS is not decrypted
+	Header   string            // a header besides x-lane and baggage that names the lane, as lanes.Config.Header
 
 	Streams  int           // connections remembered, 65,536: 1 KiB each; the one silent for longest goes first
 	Memory   int64         // bytes of heads and of segments that wait, of all connections together, 256 MiB

@@ -43,6 +43,7 @@ type conn struct {
 
 	cur         *exchange // its request is being read
 	first, last *exchange // their responses are due
+	secure      *secure   // it is TLS, and being decrypted
 
 	// What the server was seen to send, to judge whether the client's next request is its turn (join.go).
 	sent, sentAck            uint32 // the end of its data, and what the last of it acknowledged
@@ -56,6 +57,7 @@ type conn struct {
 	aligned   bool            // no byte of the server has been read since the last safe point
 	pipelined bool            // a request was sent before the response to the one before had come
 	hold      bool            // the client may have changed the protocol: its bytes wait for the answer
+	inner     bool            // it is what such a connection carries, see secure
 	tunnel    bool            // it has
 	closed    bool            // nothing more is read
 
@@ -229,9 +231,12 @@ func (c *conn) read(dir int, s *segment) {
 	c.seg.ack, c.seg.acks, c.seg.turn, c.seg.time = s.ack, s.acks, s.turn, max(s.time, c.seg.time)
 	for again := true; again; {
 		var n int
-		if dir == client {
+		switch {
+		case c.secure != nil:
+			n = c.decrypt(dir, s.b)
+		case dir == client:
 			n = c.requests(s.b)
-		} else {
+		default:
 			n = c.responses(s.b)
 		}
 		s.b, s.seq = s.b[n:], s.seq+uint32(n)

@@ -67,6 +67,10 @@ func (c *conn) hole(dir, n int, why recorder.Reason) {
 		c.a.n.Gaps++
 		c.a.n.GapBytes += uint64(n)
 	}
+	if c.secure != nil {
+		c.unsecure(why)
+		return
+	}
 	if c.skip(dir, n, why) {
 		return
 	}
@@ -150,6 +154,9 @@ func (c *conn) loseServer(end uint32, why recorder.Reason) {
 
 // loseAll gives up whatever c is about.
 func (c *conn) loseAll(why recorder.Reason) {
+	if c.secure != nil {
+		c.endSecure(why)
+	}
 	for c.first != nil {
 		c.dequeue().lose(why)
 	}
@@ -208,6 +215,9 @@ func (c *conn) finish(why recorder.Reason) {
 // still come.
 func (c *conn) shut() {
 	c.closed, c.hold, c.resetAt = true, false, 0
+	if c.secure != nil {
+		c.endSecure(c.why)
+	}
 	for dir := range c.half {
 		for h := &c.half[dir]; h.at < len(h.wait); {
 			s := c.unkeep(dir)
@@ -215,5 +225,7 @@ func (c *conn) shut() {
 			c.a.segments.give(s.b)
 		}
 	}
-	c.a.list(c, c.a.now)
+	if !c.inner {
+		c.a.list(c, c.a.now)
+	}
 }

@@ -16,6 +16,9 @@ func (c *conn) requests(b []byte) (n int) {
 	for n < len(b) && h.known && !c.hold {
 		x := c.cur
 		if x == nil {
+			if b[n] == recordHandshake && c.isSecure() {
+				return c.decrypt(client, b)
+			}
 			if c.a.memory > c.a.cfg.Memory {
 				c.giveUp()
 				return n
@@ -170,6 +173,9 @@ func (c *conn) dequeue() *exchange {
 
 // ends follows the last byte of a direction.
 func (c *conn) ends(dir int) {
+	if c.secure != nil {
+		c.endInner(dir)
+	}
 	if dir == server {
 		c.serverEnds()
 		return
@@ -206,6 +212,9 @@ func blank(b []byte) bool {
 
 // clientGone ends what the client no longer waits for.
 func (c *conn) clientGone() {
+	if c.secure != nil {
+		c.innerGone()
+	}
 	for c.first != nil {
 		x := c.dequeue()
 		x.Flags |= traffic.FlagDownstreamClosed

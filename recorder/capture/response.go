@@ -143,7 +143,9 @@ func (c *conn) complete(x *exchange) {
 // dig makes c a tunnel: what passes from now on is counted and not looked at.
 func (c *conn) dig() {
 	c.tunnel, c.hold = true, false
-	c.a.n.Tunnels++
+	if !c.inner {
+		c.a.n.Tunnels++
+	}
 	for dir := range c.half {
 		for h := &c.half[dir]; h.at < len(h.wait); {
 			s := c.unkeep(dir)

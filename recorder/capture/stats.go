@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"maps"
+
 	"github.com/redlane/redlane/recorder"
 	"github.com/redlane/redlane/traffic"
 )
@@ -27,8 +29,13 @@ type Stats struct {
 	Joined  uint64 // of these, those whose beginning was not seen
 	Evicted uint64 // connections given up for want of memory
 	Tunnels uint64 // connections that became something else by Upgrade or CONNECT
-	Open    int    // connections remembered now
-	Waiting int64  // bytes of heads and segments that wait now
+	// TLS connections that were decrypted, and those that could not be, or not to their end, by why. The latter
+	// stay empty without Config.Keys.
+	Decrypted uint64
+	Sealed    map[string]uint64
+
+	Open    int   // connections remembered now
+	Waiting int64 // bytes of heads and segments that wait now
 
 	// Bytes of TCP payload: accepted = passed (read as HTTP) + filtered (of tunnels) + dropped. What was cut
 	// off by the capture is "truncated"; "late" came after the end of its connection.
@@ -53,6 +60,7 @@ func (a *Assembler) Dropped(n uint64) { a.n.KernelDropped += n }
 // Stats may be called from the goroutine that calls Frame.
 func (a *Assembler) Stats() Stats {
 	s := a.n.Stats
+	s.Sealed = maps.Clone(s.Sealed)
 	s.Open, s.Waiting = len(a.conns), a.memory
 	b := &a.n.bytes
 	s.Bytes = traffic.Ledger{Stage: "payload", Accepted: b.accepted, Passed: b.used, Filtered: b.tunnel}
@@ -93,6 +101,13 @@ func (s *Stats) Add(other *Stats) {
 	s.Joined += other.Joined
 	s.Evicted += other.Evicted
 	s.Tunnels += other.Tunnels
+	s.Decrypted += other.Decrypted
+	for why, n := range other.Sealed {
+		if s.Sealed == nil {
+			s.Sealed = make(map[string]uint64)
+		}
+		s.Sealed[why] += n
+	}
 	s.Open += other.Open
 	s.Waiting += other.Waiting
 	if s.Bytes.Stage == "" {

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/redlane/redlane/internal/conf"
+	"github.com/redlane/redlane/internal/wire/tlsrecord"
 	"github.com/redlane/redlane/recorder/capture/pcap"
 	"github.com/redlane/redlane/recorder/format/accesslog"
 	"github.com/redlane/redlane/recorder/format/codec"
@@ -42,6 +43,7 @@ type Config struct {
 	Base      string // scheme and host for formats of absolute URLs, where an exchange names none
 
 	Ports map[uint16]string // services by their TCP port, for captures; empty: every connection
+	Keys  *tlsrecord.KeyLog // secrets of TLS, for captures; a file may have some of its own
 }
 
 // Open reads the file called name, whose content is r. name is used to find the format and in errors; "-" is as good
@@ -93,7 +95,7 @@ func (c Config) Create(name string, w io.Writer) (traffic.Sink, error) {
 }
 
 func (c Config) options(name string) codec.Options {
-	return codec.Options{Name: name, LogFormat: c.LogFormat, Base: c.Base, Ports: c.Ports}
+	return codec.Options{Name: name, LogFormat: c.LogFormat, Base: c.Base, Ports: c.Ports, Keys: c.Keys}
 }
 
 // Find returns the format of a file called name, that is yet to be written.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/gopacket/layers"
 
+	"github.com/redlane/redlane/internal/wire/tlsrecord"
 	"github.com/redlane/redlane/recorder/capture"
 )
 
@@ -22,6 +23,7 @@ const (
 	blockSimple     = 3
 	blockStatistics = 5
 	blockPacket     = 6
+	blockSecrets    = 10
 )
 
 // maxBlock bounds the memory for one block in bytes.
@@ -35,7 +37,8 @@ type ngReader struct {
 	order  binary.ByteOrder
 	ifaces []iface
 	block  []byte
-	last   int64 // time of the last packet: simple ones have none
+	last   int64             // time of the last packet: simple ones have none
+	keys   *tlsrecord.KeyLog // takes the secrets of the file
 	drops  uint64
 	past   uint64 // drops of the sections before
 }
@@ -64,6 +67,8 @@ func (n *ngReader) next(f *capture.Frame) error {
 			n.past, n.ifaces = n.drops, n.ifaces[:0]
 		case blockInterface:
 			err = n.interfaceBlock(body)
+		case blockSecrets:
+			err = n.secrets(body)
 		case blockStatistics:
 			err = n.statistics(body)
 		case blockPacket, blockOldPacket:
@@ -166,6 +171,22 @@ func (n *ngReader) interfaceBlock(b []byte) error {
 		return fmt.Errorf("%w: the clock of interface %d has no usable resolution", errBlock, len(n.ifaces))
 	}
 	n.ifaces = append(n.ifaces, i)
+	return nil
+}
+
+// secrets takes in the keys of connections that follow. Those of other protocols than TLS are passed over.
+func (n *ngReader) secrets(b []byte) error {
+	const keyLog = 0x544c534b // "TLSK"
+	if len(b) < 8 {
+		return errBlock
+	}
+	kind, size := n.order.Uint32(b), n.order.Uint32(b[4:])
+	if uint64(size) > uint64(len(b)-8) {
+		return fmt.Errorf("%w: its secrets are %d bytes in a block of %d", errBlock, size, len(b))
+	}
+	if kind == keyLog {
+		n.keys.Add(b[8 : 8+size])
+	}
 	return nil
 }
 

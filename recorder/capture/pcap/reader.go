@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/gopacket/pcapgo"
 
+	"github.com/redlane/redlane/internal/wire/tlsrecord"
 	"github.com/redlane/redlane/recorder/capture"
 )
 
@@ -22,15 +23,15 @@ type packets interface {
 	dropped() uint64 // by the kernel, as far as the file says so by now
 }
 
-// open finds out which kind of file r is.
-func open(r io.Reader) (packets, error) {
+// open finds out which kind of file r is. keys takes the secrets that it may have.
+func open(r io.Reader, keys *tlsrecord.KeyLog) (packets, error) {
 	br := bufio.NewReaderSize(r, 256<<10)
 	head, err := br.Peek(4)
 	if err != nil {
 		return nil, fmt.Errorf("read capture: it has no header: %w", torn(err))
 	}
 	if binary.LittleEndian.Uint32(head) == blockSection {
-		return &ngReader{r: br}, nil
+		return &ngReader{r: br, keys: keys}, nil
 	}
 	if !isClassic(head) {
 		return nil, fmt.Errorf("read capture: it begins with %x, which is neither pcap nor pcapng", head)
@@ -92,11 +93,12 @@ type feed struct {
 }
 
 func newFeed(r io.Reader, cfg capture.Config) (*feed, error) {
+	cfg.Keys = cfg.Keys.Clone() // another file's are its own
 	a, err := capture.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	p, err := open(r)
+	p, err := open(r, cfg.Keys)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // Format is pcap and pcapng to read, and pcap to write.
 var Format = codec.Format{
 	Name:       "pcap",
-	About:      "packets of plain HTTP/1.1 over TCP: pcap and pcapng as tcpdump and Wireshark write them",
+	About:      "packets of HTTP/1.1 over TCP: pcap and pcapng as tcpdump and Wireshark write them; TLS with --keylog",
 	Extensions: []string{".pcap", ".pcapng", ".cap"},
 	Detect:     isFile,
 	Open: func(r io.Reader, o codec.Options) (traffic.Source, error) {
@@ -45,7 +45,7 @@ func openSource(r io.Reader, o codec.Options) (*source, error) {
 	for port, name := range o.Ports {
 		services = append(services, capture.Service{Name: name, Port: port})
 	}
-	f, err := newFeed(r, capture.Config{Services: services, Tap: &s.tap, Limits: http1.Limits{Head: codec.Limits.Head, Headers: codec.Limits.Headers}, Seed: traffic.RequestID([]byte(o.Name))})
+	f, err := newFeed(r, capture.Config{Services: services, Tap: &s.tap, Keys: o.Keys, Limits: http1.Limits{Head: codec.Limits.Head, Headers: codec.Limits.Headers}, Seed: traffic.RequestID([]byte(o.Name))})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Name, err)
 	}
@@ -102,6 +102,9 @@ func (s *source) end() {
 		if note.n > 0 {
 			s.notes.Add(note.what, note.n)
 		}
+	}
+	for why, n := range st.Sealed {
+		s.notes.Add("TLS connections not read: "+why, n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/redlane/redlane/internal/wire/tlsrecord"
 	"github.com/redlane/redlane/recorder"
 	"github.com/redlane/redlane/traffic"
 )
@@ -36,6 +37,7 @@ type Options struct {
 	Base      string // scheme and host of targets where the exchange does not say them, such as http://127.0.0.1:8080
 
 	Ports map[uint16]string // services by their TCP port, for captures; empty: every connection
+	Keys  *tlsrecord.KeyLog // secrets of TLS, for captures; a file may have some of its own
 }
 
 // MaxEntry is the largest entry of a file in bytes, for all readers: two bodies as large as a tape takes, in base64.
