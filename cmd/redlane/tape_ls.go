@@ -23,9 +23,6 @@ func tapeLsCmd() *cobra.Command {
 			if len(args) == 1 {
 				root = args[0]
 			}
-			if _, err := os.Stat(root); err != nil {
-				return usageError("list tapes: %w", err)
-			}
 			return listTapes(cmd, root)
 		},
 	}
@@ -35,6 +32,9 @@ func tapeLsCmd() *cobra.Command {
 const metaFile = "meta.json"
 
 func listTapes(cmd *cobra.Command, root string) error {
+	if _, err := os.Stat(root); err != nil {
+		return usageError("list tapes: %w", err)
+	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	defer table.Flush()
 	n := 0
