@@ -76,7 +76,8 @@ bench-proxy: build ## CPU per request against HAProxy and nginx, about 12 minute
 	@bin/bench-proxy $(if $(filter quick,$(BENCH)),-quick) $(if $(DRIVER),-engine $(DRIVER)) $(if $(WRITE),-write) $(if $(ONLY),-only $(ONLY)) $(if $(PROFILE),-profile $(PROFILE) -profile-conns $(or $(PROFILE_CONNS),64))
 
 .PHONY: bench-hostile
-bench-hostile: deps ## p99 of good requests among 24 clients that mean harm, against without them
+bench-hostile: deps ## p99 of good requests among 24 clients that mean harm, against a control and HAProxy, 80 s
+	@scripts/deps.sh haproxy
 	@$(GO) test -run '^$$' -bench Hostile -benchtime 1x ./cmd/redlane
 
 .PHONY: fuzz
