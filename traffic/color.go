@@ -41,9 +41,13 @@ const (
 	LaneUnhealthy                           // no instance in the lane is healthy and its rule forbids the baseline: refused
 	LaneUnknown                             // no lane of this colour exists: refused
 	LaneEscape                              // an instance of one lane called under another colour: refused and counted
+	LaneStress                              // uncoloured, but with the tag of a replay: it lost its colour, is served by the baseline, and counts as an escape
+	LaneChallenge                           // no traffic: somebody asked for a lane ticket, and the proxy itself answered
+
+	NumLaneReasons = iota
 )
 
-var laneReasons = [...]string{"baseline", "matched", "fallback_absent", "fallback_unhealthy", "not_found", "unhealthy", "unknown", "escape"}
+var laneReasons = [NumLaneReasons]string{"baseline", "matched", "fallback_absent", "fallback_unhealthy", "not_found", "unhealthy", "unknown", "escape", "stress", "challenge"}
 
 func (r LaneReason) String() string {
 	if int(r) < len(laneReasons) {
@@ -53,7 +57,10 @@ func (r LaneReason) String() string {
 }
 
 // Refused reports whether the exchange was answered by the proxy because of its lane.
-func (r LaneReason) Refused() bool { return r >= LaneNotFound }
+func (r LaneReason) Refused() bool { return LaneNotFound <= r && r <= LaneEscape }
+
+// Escaped reports whether the exchange left its lane, or tried to.
+func (r LaneReason) Escaped() bool { return r == LaneEscape || r == LaneStress }
 
 // ParseLaneReason is the inverse of String.
 func ParseLaneReason(s string) (LaneReason, bool) {

@@ -6,6 +6,9 @@ type Header struct {
 	Name, Value []byte
 }
 
+// Mask stands in a recording for a text that was too secret to be stored.
+const Mask = "REDACTED"
+
 // A Message is one request or one response. Header order, case and repetition are kept.
 type Message struct {
 	Method, Target []byte // requests only; Target is the request-target exactly as sent

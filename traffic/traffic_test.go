@@ -123,12 +123,15 @@ func TestColorsAreDNSLabels(t *testing.T) {
 }
 
 func TestNamesOfReasonsAndFlags(t *testing.T) {
-	for r := range LaneEscape + 1 {
+	for r := range LaneReason(NumLaneReasons) {
 		back, ok := ParseLaneReason(r.String())
 		require.True(t, ok)
 		require.Equal(t, r, back)
 	}
 	require.Equal(t, "invalid", LaneReason(200).String())
+	require.True(t, LaneEscape.Refused() && LaneEscape.Escaped())
+	require.True(t, !LaneStress.Refused() && LaneStress.Escaped())
+	require.False(t, LaneChallenge.Refused() || LaneChallenge.Escaped())
 	require.False(t, LaneFallbackUnhealthy.Refused())
 	require.True(t, LaneNotFound.Refused())
 

@@ -37,3 +37,12 @@ func (system) SleepUntil(ctx context.Context, t time.Time) error {
 		return ctx.Err()
 	}
 }
+
+// Stopwatch returns a function that tells the time since t on c. On the machine's clock it costs half of what
+// Now does: one clock is read instead of two.
+func Stopwatch(c Clock, t time.Time) func() time.Duration {
+	if c == System || c == Precise {
+		return func() time.Duration { return time.Since(t) }
+	}
+	return func() time.Duration { return c.Now().Sub(t) }
+}

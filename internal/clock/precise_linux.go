@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,13 +13,14 @@ import (
 // Precise is the machine's clock with sleeps that end within some tens of microseconds, for the one
 // goroutine of a run that keeps its schedule.
 //
-//	now ─────── runtime timer ───────┬── clock_nanosleep ──► t
-//	    gives way to other work      │ 2 ms   blocks its thread
-//	    and to the end of ctx
+//	now ─────── runtime timer ───────┬─ clock_nanosleep ─┬─ clock_nanosleep ──► t
+//	    gives way to other work      │ 2 ms   blocks     │ 1 ms   keeps its P
+//	    and to the end of ctx          its thread
 //
-// The last 2 to 4 ms of every sleep hold the thread and its P, and do not look at ctx. They are
-// only this precise on a goroutine that has called LockThread. A program that sleeps here gives the
-// scheduler one P more than it has loops to run (GOMAXPROCS).
+// The last 2 to 4 ms of every sleep hold the thread, and do not look at ctx; the last of them holds its P
+// too, as a loop of an engine does: a P that was lent meanwhile may come back 10 ms late. That is only done where
+// Go may use more processors than there are (GOMAXPROCS), for it leaves one less to everybody else. Sleeps are
+// only this precise on a goroutine that has called LockThread.
 var Precise Clock = precise{}
 
 type precise struct{}
@@ -26,6 +28,7 @@ type precise struct{}
 const (
 	coarse = 4 * time.Millisecond // sleep longer than this by a runtime timer first
 	fine   = 2 * time.Millisecond // and leave this much: a runtime timer is up to 1.1 ms late when idle
+	keep   = time.Millisecond     // do not let go of the P for less than this
 )
 
 func (precise) Now() time.Time { return time.Now() }
@@ -40,23 +43,35 @@ func (precise) SleepUntil(ctx context.Context, t time.Time) error {
 			if err := System.SleepUntil(ctx, t.Add(-fine)); err != nil {
 				return err
 			}
+		case runtime.GOMAXPROCS(0) <= runtime.NumCPU():
+			nanosleep(d, unix.ClockNanosleep)
+		case d > keep:
+			nanosleep(d-keep/2, unix.ClockNanosleep)
 		default:
-			nanosleep(d)
+			nanosleep(d, rawNanosleep)
 		}
 	}
 }
 
 // nanosleep blocks the thread for d. The deadline is absolute, so that the signals with which the runtime
 // preempts goroutines do not stretch the sleep.
-func nanosleep(d time.Duration) {
+func nanosleep(d time.Duration, sleep func(clock int32, flags int, until, left *unix.Timespec) error) {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
 		time.Sleep(d)
 		return
 	}
 	ts = unix.NsecToTimespec(ts.Nano() + int64(d))
-	for errors.Is(unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil), unix.EINTR) {
+	for errors.Is(sleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil), unix.EINTR) {
 	}
+}
+
+// rawNanosleep does not tell the scheduler. The signal of a collection that wants the goroutine to stop ends it.
+func rawNanosleep(clock int32, flags int, until, _ *unix.Timespec) error {
+	if _, _, e := unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, uintptr(clock), uintptr(flags), uintptr(unsafe.Pointer(until)), 0, 0, 0); e != 0 {
+		return e
+	}
+	return nil
 }
 
 // LockThread wires the calling goroutine to its thread and asks the kernel to wake that thread on time:

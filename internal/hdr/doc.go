@@ -2,7 +2,7 @@
 //
 //	Record ─► Hist ─┐
 //	Record ─► Hist ─┼─ Merge ─► Hist ─► Quantile, Buckets
-//	file ─► Unmarshal ┘           └─► MarshalText ─► file
+//	file ─► Unmarshal ┘           └─► MarshalText, AppendBinary ─► file
 //
 // Invariants:
 //   - Merging loses nothing: the merge of two histograms is the histogram of all their values, so that

@@ -25,7 +25,7 @@ func (h Hist) MarshalText() ([]byte, error) {
 
 // UnmarshalText replaces h with what MarshalText wrote.
 func (h *Hist) UnmarshalText(text []byte) (err error) {
-	h.p = nil
+	*h = Hist{}
 	if len(text) == 0 {
 		return nil
 	}
@@ -38,6 +38,9 @@ func (h *Hist) UnmarshalText(text []byte) (err error) {
 	}
 	if p.LowestTrackableValue() != 1 || p.HighestTrackableValue() != int64(Max) || p.SignificantFigures() != digits {
 		return errors.New("decode histogram: not one of ours: it has other limits or another precision")
+	}
+	if p.TotalCount() > maxCount {
+		return errors.New("decode histogram: more values than any of ours has")
 	}
 	h.p = p
 	return nil

@@ -93,6 +93,60 @@ func TestCloneIsIndependent(t *testing.T) {
 	require.Equal(t, uint64(2), c.Count())
 }
 
+// Sums of what came in bytes are the sums of the values, also once they are wide.
+func TestWideSums(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var all []time.Duration
+		var sum, later Hist
+		for range rapid.IntRange(1, 6).Draw(t, "parts") {
+			ds := durations.Draw(t, "ds")
+			for i := range rapid.SampledFrom([]int{0, 400}).Draw(t, "more") {
+				ds = append(ds, time.Duration(i*i*1000))
+			}
+			all = append(all, ds...)
+			data, err := of(ds).AppendBinary(nil)
+			require.NoError(t, err)
+			var back Hist
+			rest, err := back.DecodeBinary(data)
+			require.NoError(t, err)
+			require.Empty(t, rest)
+			if rapid.Bool().Draw(t, "twice") { // the first stays as it is
+				later.Merge(&back)
+				all = append(all, ds...)
+			}
+			sum.Merge(&back)
+			if rapid.Bool().Draw(t, "look") {
+				sum.Quantile(0.5)
+			}
+			if rapid.Bool().Draw(t, "record") {
+				sum.Record(time.Hour)
+				all = append(all, time.Hour)
+			}
+		}
+		sum.Merge(&later)
+		requireSame(t, of(all), &sum)
+	})
+}
+
+func BenchmarkBinary(b *testing.B) {
+	var h, sum Hist
+	x := uint64(1)
+	for range 14_000 {
+		x = x*6364136223846793005 + 1442695040888963407
+		h.Record(100*time.Microsecond + time.Duration(x>>45)) // 0.1 to 0.6 ms: about 2,500 buckets
+	}
+	data, err := h.AppendBinary(nil)
+	require.NoError(b, err)
+	b.ReportMetric(float64(len(data)), "bytes")
+	for b.Loop() {
+		var back Hist
+		if _, err := back.DecodeBinary(data); err != nil {
+			b.Fatal(err)
+		}
+		sum.Merge(&back)
+	}
+}
+
 func FuzzUnmarshalText(f *testing.F) {
 	text, _ := of([]time.Duration{1, time.Millisecond, Max}).MarshalText()
 	f.Add(text)

@@ -19,20 +19,43 @@ const (
 // first use, and is not safe for concurrent use.
 type Hist struct {
 	p *hdrhistogram.PackedHistogram
+	// At most one of these is set, and then p is not: see settle.
+	raw []byte
+	w   *wide
 }
 
 // Record adds d; less than nothing counts as nothing.
 func (h *Hist) Record(d time.Duration) {
-	if h.p == nil {
-		h.p = hdrhistogram.NewPacked(1, int64(Max), digits)
-	}
+	h.make()
 	if err := h.p.RecordValue(int64(min(max(d, 0), Max))); err != nil {
 		panic(fmt.Sprintf("BUG: record %v: %v", d, err))
 	}
 }
 
+func (h *Hist) make() {
+	if h.p == nil {
+		if h.settle(); h.p == nil {
+			h.p = hdrhistogram.NewPacked(1, int64(Max), digits)
+		}
+	}
+}
+
 // Merge adds all that other holds. The result is the same as if every value had been recorded in h.
 func (h *Hist) Merge(other *Hist) {
+	if other.raw != nil {
+		if h.raw != nil {
+			h.settle()
+		}
+		if h.w == nil {
+			h.widen()
+		}
+		if h.w != nil {
+			eachRaw(other.raw, h.w.add)
+			return
+		}
+	}
+	h.settle()
+	other.settle()
 	if other.p == nil {
 		return
 	}
@@ -53,6 +76,7 @@ func (h *Hist) Clone() (c Hist) {
 
 // Count is the number of recorded values.
 func (h *Hist) Count() uint64 {
+	h.settle()
 	if h.p == nil {
 		return 0
 	}
@@ -94,6 +118,7 @@ func (h *Hist) Mean() time.Duration {
 // Buckets yields the lowest value and the count of every bucket that holds something, in order.
 func (h *Hist) Buckets() iter.Seq2[time.Duration, uint64] {
 	return func(yield func(time.Duration, uint64) bool) {
+		h.settle()
 		if h.p == nil {
 			return
 		}
@@ -107,6 +132,7 @@ func (h *Hist) Buckets() iter.Seq2[time.Duration, uint64] {
 
 // Compact gives back memory that was taken in advance; for a histogram that is complete.
 func (h *Hist) Compact() {
+	h.settle()
 	if h.p != nil {
 		h.p.Compact()
 	}

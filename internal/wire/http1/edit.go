@@ -69,17 +69,37 @@ func mustEdits(edits []traffic.Header) {
 type editor struct {
 	edits   []traffic.Header
 	written uint64 // bit i: edits[i] stands already, for the first 64
+	seen    *seen  // told what is written, unless it is nil
+	err     error  // what seen said to that
+}
+
+// note tells seen about a line that is about to be written.
+func (e *editor) note(h *traffic.Header) {
+	s := e.seen
+	if s == nil {
+		return
+	}
+	s.lines++
+	if n := len(h.Name); n < len(steering) && steering[n] == h.Name[0]|0x20 {
+		if err := s.note(h.Name, h.Value); err != nil && e.err == nil {
+			e.err = err
+		}
+	}
 }
 
 // replace reports whether lines called name are edited, and writes the edits in place of the first one.
 func (e *editor) replace(dst []byte, name []byte) ([]byte, bool) {
 	hit := false
 	for i := range e.edits {
-		if h := &e.edits[i]; traffic.EqualFold(h.Name, name) {
+		h := &e.edits[i]
+		if len(h.Name) != len(name) || (h.Name[0]^name[0])&^0x20 != 0 { // nearly always
+			continue
+		}
+		if traffic.EqualFold(h.Name, name) {
 			hit = true
 			if i < 64 && e.written&(1<<i) == 0 {
 				e.written |= 1 << i
-				dst = appendEdit(dst, h)
+				dst = e.append(dst, h)
 			}
 		}
 	}
@@ -90,16 +110,17 @@ func (e *editor) replace(dst []byte, name []byte) ([]byte, bool) {
 func (e *editor) rest(dst []byte) []byte {
 	for i := range e.edits {
 		if i >= 64 || e.written&(1<<i) == 0 {
-			dst = appendEdit(dst, &e.edits[i])
+			dst = e.append(dst, &e.edits[i])
 		}
 	}
 	return dst
 }
 
-func appendEdit(dst []byte, h *traffic.Header) []byte {
+func (e *editor) append(dst []byte, h *traffic.Header) []byte {
 	if h.Value == nil {
 		return dst
 	}
+	e.note(h)
 	return appendLine(dst, h.Name, h.Value)
 }
 

@@ -128,6 +128,7 @@ var steering = [18]byte{4: 'h', 6: 'e', 7: 'u', 10: 'c', 14: 'c', 17: 't'}
 type seen struct {
 	host, upgrade []byte
 	length        int64
+	lines         int  // by writers only
 	response      bool // the message is one: Host and Expect mean nothing
 	hosts         bool
 	lengths       bool

@@ -17,57 +17,118 @@ import (
 // What a recording or an edit holds is input: where it could be read as anything but this one request,
 // dst comes back unchanged with an error.
 func AppendRecorded(dst []byte, m *traffic.Message, edits []traffic.Header) ([]byte, error) {
-	if err := checkRecorded(m, edits); err != nil {
-		return dst, err
+	out, _, err := appendRecorded(dst, m, edits, nil)
+	return out, err
+}
+
+// A Replay writes recorded requests that are meant to arrive: what ParseRequest with these Limits would refuse it
+// refuses. Nothing is read a second time for that: every byte is looked at when it is written. It is for one goroutine.
+type Replay struct {
+	Limits Limits
+	seen   seen
+}
+
+// Append is AppendRecorded; f is what ParseRequest would say.
+func (r *Replay) Append(dst []byte, m *traffic.Message, edits []traffic.Header) (out []byte, f Framing, err error) {
+	s := &r.seen
+	*s = seen{}
+	out, head, err := appendRecorded(dst, m, edits, s)
+	if err != nil {
+		return out, f, err
 	}
-	f := Framing{Kind: NoBody, Length: int64(len(m.Body))}
+	switch {
+	case head-len(dst) > r.Limits.head():
+		err = errHeadLong
+	case s.lines > r.Limits.headers():
+		err = errHeaderMany
+	default:
+		err = requestFraming(m, &f, s, &r.Limits)
+	}
+	if err != nil {
+		return dst, f, fmt.Errorf("write recorded request: %w", err)
+	}
+	return out, f, nil
+}
+
+// appendRecorded does the work of both, and tells s, when there is one, about the lines as they are written. head is
+// the place after the head.
+func appendRecorded(dst []byte, m *traffic.Message, edits []traffic.Header, s *seen) (out []byte, head int, err error) {
+	if err := checkStart(m); err != nil {
+		return dst, 0, err
+	}
+	if err := checkEdits(edits); err != nil {
+		return dst, 0, err
+	}
+	f := recordedFraming(m)
+	out = append(dst, m.Method...)
+	out = append(out, ' ')
+	out = append(out, m.Target...)
+	out = append(out, " HTTP/1."...)
+	out = append(out, '0'+m.Minor, '\r', '\n')
+
+	e := editor{edits: edits, seen: s}
+	framed := f.Kind == NoBody
+	for i := range m.Headers {
+		h := &m.Headers[i]
+		if err := checkLine(*h); err != nil {
+			return dst, 0, fmt.Errorf("write recorded request: header %q: %w", h.Name, err)
+		}
+		if hopByHop(h.Name) == framing {
+			// With both kinds on tape the one that counts keeps its own place.
+			if !framed && (f.Kind == Chunked) == (len(h.Name) == len("Transfer-Encoding")) {
+				out, framed = appendFraming(out, h, f)
+			}
+			continue
+		}
+		var edited bool
+		if out, edited = e.replace(out, h.Name); !edited {
+			if e.note(h); e.err != nil {
+				break
+			}
+			out = appendLine(out, h.Name, h.Value)
+		}
+	}
+	out = e.rest(out)
+	if e.err != nil {
+		return dst, 0, fmt.Errorf("write recorded request: %w", e.err)
+	}
+	if !framed {
+		out, _ = appendFraming(out, nil, f)
+	}
+	if s != nil && f.Kind != NoBody {
+		s.lines++
+		s.chunked, s.lengths, s.length = f.Kind == Chunked, f.Kind == Length, f.Length
+	}
+	out = append(out, '\r', '\n')
+	head = len(out)
+	if f.Kind == Chunked {
+		out = AppendChunk(out, m.Body)
+		return AppendLastChunk(out, m.Trailers), head, nil
+	}
+	return append(out, m.Body...), head, nil
+}
+
+// recordedFraming is how a recorded request is framed when it is written again.
+func recordedFraming(m *traffic.Message) (f Framing) {
 	for i := range m.Headers {
 		if name := m.Headers[i].Name; hopByHop(name) == framing {
 			f.Kind = Length
 			if len(name) == len("Transfer-Encoding") && m.Minor == 1 {
 				f.Kind = Chunked
-				break
+				return f
 			}
 		}
 	}
 	if f.Kind == NoBody && len(m.Body) > 0 {
 		f.Kind = Length
 	}
-	dst = append(dst, m.Method...)
-	dst = append(dst, ' ')
-	dst = append(dst, m.Target...)
-	dst = append(dst, " HTTP/1."...)
-	dst = append(dst, '0'+m.Minor, '\r', '\n')
-
-	e := editor{edits: edits}
-	framed := f.Kind == NoBody
-	for i := range m.Headers {
-		h := &m.Headers[i]
-		if hopByHop(h.Name) == framing {
-			// With both kinds on tape the one that counts keeps its own place.
-			if !framed && (f.Kind == Chunked) == (len(h.Name) == len("Transfer-Encoding")) {
-				dst, framed = appendFraming(dst, h, f)
-			}
-			continue
-		}
-		var edited bool
-		if dst, edited = e.replace(dst, h.Name); !edited {
-			dst = appendLine(dst, h.Name, h.Value)
-		}
+	if f.Kind == Length {
+		f.Length = int64(len(m.Body))
 	}
-	dst = e.rest(dst)
-	if !framed {
-		dst, _ = appendFraming(dst, nil, f)
-	}
-	dst = append(dst, '\r', '\n')
-	if f.Kind == Chunked {
-		dst = AppendChunk(dst, m.Body)
-		return AppendLastChunk(dst, m.Trailers), nil
-	}
-	return append(dst, m.Body...), nil
+	return f
 }
 
-func checkRecorded(m *traffic.Message, edits []traffic.Header) error {
+func checkStart(m *traffic.Message) error {
 	switch {
 	case len(m.Method) == 0 || !all(m.Method, isToken):
 		return fmt.Errorf("write recorded request: method %q: %w", m.Method, errEditName)
@@ -76,11 +137,10 @@ func checkRecorded(m *traffic.Message, edits []traffic.Header) error {
 	case m.Minor > 1:
 		return fmt.Errorf("write recorded request: version 1.%s: %w", strconv.Itoa(int(m.Minor)), errVersion)
 	}
-	for i := range m.Headers {
-		if err := checkLine(m.Headers[i]); err != nil {
-			return fmt.Errorf("write recorded request: header %q: %w", m.Headers[i].Name, err)
-		}
-	}
+	return nil
+}
+
+func checkEdits(edits []traffic.Header) error {
 	for i := range edits {
 		err := checkLine(edits[i])
 		if err == nil && hopByHop(edits[i].Name) == framing {

@@ -135,3 +135,68 @@ func TestAppendReply(t *testing.T) {
 	f(304, "ignored", false, false, crlf("HTTP/1.1 304 Not Modified"))
 	f(100, "", true, false, crlf("HTTP/1.1 100 Continue"))
 }
+
+// Every request of the corpus can be replayed, and is framed as it was read.
+func TestReplayTakesWhatIsRead(t *testing.T) {
+	var r Replay
+	n := 0
+	for _, c := range corpus(t) {
+		if !c.server {
+			continue
+		}
+		s := c.stream()
+		s.read(c.data)
+		for i := range s.heads {
+			again, f, err := r.Append(nil, &s.heads[i], nil)
+			require.NoError(t, err, c.file)
+			var m traffic.Message
+			var want Framing
+			_, err = ParseRequest(again, &m, &want, nil)
+			require.NoError(t, err, c.file)
+			require.Equal(t, want, f, c.file)
+			n++
+		}
+	}
+	require.Greater(t, n, 30)
+}
+
+// What a Replay takes, ParseRequest takes, and reads the same framing; what it refuses could not be written or
+// would not be read.
+func FuzzReplay(f *testing.F) {
+	f.Add("GET", "/", uint8(1), "Host", "a", "Connection", "close", "x-lane", "red", "", uint8(201))
+	f.Add("GET", "/", uint8(1), "Host", "a", "X-Lane", "blue", "x-lane", "", "", uint8(200))
+	f.Add("GET", "/", uint8(1), "Hos", "a", "X-Lane", "blue", "x-lane", "red", "", uint8(201))
+	f.Add("PUT", "http://b/", uint8(1), "Host", "a", "X-Lane", "blue", "x-lane", "red", "four", uint8(201))
+	f.Add("PUT", "/", uint8(1), "Host", "a", "Content-Length", "0", "expect", "100-continue", "four", uint8(201))
+	f.Add("POST", "http://a/", uint8(1), "Host", "b", "Transfer-Encoding", "chunked", "HOST", "a", "body", uint8(3))
+	f.Add("CONNECT", "a:1", uint8(1), "Host", "a:1", "Content-Length", "1", "expect", "100-continue", "b", uint8(40))
+	f.Add("OPTIONS", "*", uint8(0), "Upgrade", "h2c", "Connection", "upgrade", "Host", "[::1]:x", "", uint8(2))
+	f.Fuzz(func(t *testing.T, method, target string, minor uint8, n1, v1, n2, v2, edit, value, body string, small uint8) {
+		m := traffic.Message{
+			Method: []byte(method), Target: []byte(target), Minor: minor, Body: []byte(body),
+			Headers: []traffic.Header{{Name: []byte(n1), Value: []byte(v1)}, {Name: []byte(n2), Value: []byte(v2)}},
+		}
+		es := []traffic.Header{{Name: []byte(edit), Value: []byte(value)}}
+		if value == "" {
+			es[0].Value = nil
+		}
+		lim := &Limits{Head: 20 + int(small), Headers: 2 + int(small)%2}
+		replay := Replay{Limits: *lim}
+		got, framed, err := replay.Append([]byte("before"), &m, es)
+		want, werr := AppendRecorded([]byte("before"), &m, es)
+		var parsed traffic.Message
+		var wantFramed Framing
+		n := 0
+		if werr == nil {
+			n, werr = ParseRequest(want[len("before"):], &parsed, &wantFramed, lim)
+		}
+		if werr != nil || n == 0 {
+			require.Error(t, err, "%q", want)
+			require.Equal(t, "before", string(got))
+			return
+		}
+		require.NoError(t, err, "%q", want)
+		require.Equal(t, string(want), string(got))
+		require.Equal(t, wantFramed, framed)
+	})
+}
