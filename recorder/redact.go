@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/redlane/redlane/traffic"
 )
 
 // Redaction says what is taken out before anything is stored. Where nothing else is asked for, values are
@@ -39,7 +41,7 @@ type Redaction struct {
 }
 
 // Mask stands for every secret text. It needs no quoting in a header, a URL or JSON.
-const Mask = "REDACTED"
+const Mask = traffic.Mask
 
 // MinKey is the shortest key of DoHash in bytes: what can be guessed hides nothing.
 const MinKey = 16

@@ -5,6 +5,7 @@ import (
 	"hash"
 	"strings"
 
+	"github.com/redlane/redlane/internal/wire/coding"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -20,7 +21,7 @@ type scratch struct {
 	length   [2][]byte
 	text     [2][]byte
 	opened   [2]opened
-	codings  codings
+	codings  coding.Decoder
 	json     jsonRedactor
 	judging  []judgement
 	verdicts []bool

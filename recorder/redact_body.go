@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/redlane/redlane/internal/wire/coding"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -27,9 +28,9 @@ func (r *redactor) open(sc *scratch, m *traffic.Message, n int, cut traffic.Flag
 	}
 	*o = opened{done: true, body: m.Body, cut: sc.x.Flags.Has(cut)}
 	ok := true
-	if encoded(m) {
+	if coding.Encoded(m) {
 		o.coded = true
-		o.body, o.cut, ok = sc.codings.decode(m, n, r.decodeLimit, o.cut)
+		o.body, o.cut, ok = sc.codings.Decode(m, n, r.decodeLimit, o.cut)
 	}
 	if !ok {
 		o.kind, o.closed = closedBody, true
@@ -84,7 +85,7 @@ func (r *redactor) body(sc *scratch, m *traffic.Message, n int, cut traffic.Flag
 
 // shrink lets go of what a giant body of n bytes needed.
 func (sc *scratch) shrink(n int) {
-	sc.codings.shrink()
+	sc.codings.Shrink()
 	if n > 1<<20 {
 		sc.json, sc.text, sc.quoted, sc.part, sc.word = jsonRedactor{}, [2][]byte{}, nil, nil, nil
 	}

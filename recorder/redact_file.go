@@ -1,7 +1,6 @@
 package recorder
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -49,7 +48,7 @@ func parseRules(name string, data []byte, getenv func(string) string) (Redaction
 		return Redaction{}, f.Errorf("a rule says hash, and there is no key (want key: {file: PATH} or key: {env: NAME})")
 	}
 	if f.Key != nil {
-		key, err := f.Key.read(getenv)
+		key, err := f.Key.Read(getenv)
 		if err != nil {
 			if f.Key.File == "" && f.Key.Env == "" { // it may be blank, which has no place of its own
 				return Redaction{}, f.Errorf("key: %w", err)
@@ -67,11 +66,11 @@ func parseRules(name string, data []byte, getenv func(string) string) (Redaction
 // A ruleFile is a rule file as it is written.
 type ruleFile struct {
 	conf.Pos   `yaml:"-"`
-	Key        *keySource `yaml:"key"`        // of hash
-	Defaults   onOff      `yaml:"defaults"`   // on: Authorization and cookies are always masked
-	Unreadable dropKeep   `yaml:"unreadable"` // drop: bodies that a rule applies to and that cannot be looked into
-	Decode     conf.Bytes `yaml:"decode"`     // how much of an encoded body is decoded; 4MiB
-	Rules      []fileRule `yaml:"rules"`
+	Key        *conf.Secret `yaml:"key"`        // of hash
+	Defaults   onOff        `yaml:"defaults"`   // on: Authorization and cookies are always masked
+	Unreadable dropKeep     `yaml:"unreadable"` // drop: bodies that a rule applies to and that cannot be looked into
+	Decode     conf.Bytes   `yaml:"decode"`     // how much of an encoded body is decoded; 4MiB
+	Rules      []fileRule   `yaml:"rules"`
 }
 
 type fileRule Rule
@@ -105,31 +104,6 @@ func (r *fileRule) UnmarshalConf(v conf.Value) error {
 	}
 	*r = fileRule(in.Rule)
 	return nil
-}
-
-// A keySource says where the key is. It is never written into a file that is shared.
-type keySource struct {
-	conf.Pos `yaml:"-"`
-	File     string `yaml:"file"`
-	Env      string `yaml:"env"`
-}
-
-func (k *keySource) read(getenv func(string) string) ([]byte, error) {
-	switch {
-	case (k.File == "") == (k.Env == ""):
-		return nil, fmt.Errorf("want file or env, and one of them")
-	case k.Env != "":
-		key := getenv(k.Env)
-		if key == "" {
-			return nil, fmt.Errorf("the environment has no %s", k.Env)
-		}
-		return []byte(key), nil
-	}
-	b, err := os.ReadFile(k.File)
-	if err != nil {
-		return nil, err
-	}
-	return bytes.TrimSpace(b), nil
 }
 
 type onOff string

@@ -1,6 +1,10 @@
 package recorder
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/redlane/redlane/internal/escape"
+)
 
 // A jsonRedactor copies JSON and puts something else in the place of named values. It reads every token, so
 // that a key cannot hide behind escapes or inside a string. It does not need the text to be whole: a text that
@@ -198,7 +202,7 @@ func (j *jsonRedactor) string(i int) (int, jsonState) {
 					if k++; k == len(j.src) {
 						return k, ended
 					}
-					if unhex(j.src[k]) < 0 {
+					if escape.Unhex(j.src[k]) < 0 {
 						return i, broken
 					}
 				}

@@ -1,5 +1,7 @@
 package recorder
 
+import "github.com/redlane/redlane/internal/escape"
+
 // member does to the value at i what rules want. key and comma say where the member begins.
 func (j *jsonRedactor) member(key, comma, i, depth int, what *jsonName) (at int, state jsonState, dropped bool) {
 	x, ok := what.do.pick(j.sc.holds)
@@ -58,7 +60,7 @@ func (j *jsonRedactor) hide(i, depth int, do Do) (int, jsonState) {
 	case c == 'n':
 		j.dst = append(j.dst, "null"...)
 	case c == '"' && hash:
-		j.text = unquote(j.text[:0], j.src[i+1:at-1])
+		j.text = escape.UnquoteJSON(j.text[:0], j.src[i+1:at-1])
 		j.dst = append(append(append(j.dst, '"'), j.r.hash(j.sc, j.text)...), '"')
 	default:
 		j.dst = append(append(append(j.dst, '"'), mask...), '"')

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/redlane/redlane/internal/escape"
 )
 
 // jsonRules are what rules say of names and dotted paths, in lower case.
@@ -86,7 +88,7 @@ func (r *jsonRules) settle() {
 // named notes the key, raw between its quotes, under the path of length base, and returns what rules say of
 // it, or nil.
 func (j *jsonRedactor) named(raw []byte, base int) *jsonName {
-	j.key = fold(unquote(j.key[:0], raw))
+	j.key = fold(escape.UnquoteJSON(j.key[:0], raw))
 	rare := j.rules.lengths>>min(len(j.key), 63)&1 != 0
 	if !j.rules.paths {
 		if !rare {
@@ -119,7 +121,7 @@ func (j *jsonRedactor) consider(i, depth int, what *jsonName) (int, jsonState) {
 			v.unsure = true
 			continue
 		case j.src[i] == '"':
-			j.sc.word = fold(unquote(j.sc.word[:0], j.src[i+1:at-1]))
+			j.sc.word = fold(escape.UnquoteJSON(j.sc.word[:0], j.src[i+1:at-1]))
 		default:
 			j.sc.word = fold(append(j.sc.word[:0], j.src[i:at]...))
 		}

@@ -2,8 +2,8 @@ package recorder
 
 import (
 	"bytes"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/redlane/redlane/internal/escape"
 )
 
 // maxInside is how many times JSON may stand as text in JSON; what is deeper is masked.
@@ -19,7 +19,7 @@ func (j *jsonRedactor) inside(i int) (int, jsonState) {
 	if state == ended {
 		end = i + 1 // cut: it says too little to be looked into
 	}
-	j.text = unquote(j.text[:0], j.src[i+1:end])
+	j.text = escape.UnquoteJSON(j.text[:0], j.src[i+1:end])
 	t := bytes.TrimLeft(j.text, " \t\r\n")
 	if state == good && (len(t) == 0 || t[0] != '{' && t[0] != '[') {
 		return at, state
@@ -44,69 +44,9 @@ func (j *jsonRedactor) inside(i int) (int, jsonState) {
 		return at, state
 	}
 	j.dst = append(j.dst, j.src[j.copied:i]...)
-	j.dst = append(quote(append(j.dst, '"'), out), '"')
+	j.dst = append(escape.QuoteJSON(append(j.dst, '"'), out), '"')
 	j.copied, j.changed = at, true
 	return at, state
-}
-
-// quote appends text as it stands between the quotes of a JSON string.
-func quote(dst, text []byte) []byte {
-	const hex = "0123456789abcdef"
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}
-
-// unquote appends the text of a JSON string, whose escapes are known to be good.
-func unquote(dst, raw []byte) []byte {
-	for i := 0; i < len(raw); i++ {
-		c := raw[i]
-		if c != '\\' {
-			dst = append(dst, c)
-			continue
-		}
-		i++
-		switch raw[i] {
-		case 'u':
-			r := hex4(raw[i+1:])
-			i += 4
-			if utf16.IsSurrogate(r) && i+6 < len(raw) && raw[i+1] == '\\' && raw[i+2] == 'u' {
-				if both := utf16.DecodeRune(r, hex4(raw[i+3:])); both != utf8.RuneError {
-					r = both
-					i += 6
-				}
-			}
-			dst = utf8.AppendRune(dst, r) // a lone surrogate becomes U+FFFD, which no rule holds
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		default:
-			dst = append(dst, raw[i])
-		}
-	}
-	return dst
-}
-
-func hex4(b []byte) (r rune) {
-	for _, h := range b[:4] {
-		r = r<<4 | rune(unhex(h))
-	}
-	return r
 }
 
 // unquoteLoose is unquote for a string whose escapes may be anything.
@@ -128,14 +68,14 @@ func unquoteLoose(dst, raw []byte) []byte {
 				n = 12 // perhaps both halves of one rune
 			}
 		}
-		dst, raw = unquote(dst, raw[at:at+n]), raw[at+n:]
+		dst, raw = escape.UnquoteJSON(dst, raw[at:at+n]), raw[at+n:]
 	}
 	return dst
 }
 
 func allHex(b []byte) bool {
 	for _, c := range b {
-		if unhex(c) < 0 {
+		if escape.Unhex(c) < 0 {
 			return false
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"unicode/utf8"
+
+	"github.com/redlane/redlane/internal/escape"
 )
 
 // A pattern is one regular expression in force. Go's are RE2: their time is bounded by pattern × text.
@@ -122,7 +124,7 @@ func (r *redactor) escaped(sc *scratch, dst, text []byte, where place) (out []by
 		}
 		v, do, hit := text[:end], DoMask, false
 		if bytes.ContainsAny(v, "%+") {
-			sc.word = unescapeURL(sc.word[:0], v, true)
+			sc.word = escape.UnescapeURL(sc.word[:0], v, true)
 			do, hit = r.matched(sc, sc.word, where)
 		}
 		if hit {

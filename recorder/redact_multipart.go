@@ -3,6 +3,7 @@ package recorder
 import (
 	"bytes"
 
+	"github.com/redlane/redlane/internal/escape"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -104,7 +105,7 @@ func (r *redactor) onePart(sc *scratch, dst, line, head, content []byte, cut boo
 			x.do = DoMask
 		}
 		dst = append(dst, "\r\nContent-Disposition: form-data; name=\""...)
-		dst = append(quote(dst, h.name), "\"\r\n\r\n"...)
+		dst = append(escape.QuoteJSON(dst, h.name), "\"\r\n\r\n"...)
 		return append(dst, r.standIn(sc, content, x.do)...), true
 	}
 	if sc.holds&r.onBodyText != 0 {
@@ -175,7 +176,7 @@ func parsePart(sc *scratch, head []byte) (h partHead) {
 		case traffic.EqualFold(name, "content-disposition"):
 			if n := parameter(value, "name*"); n != nil {
 				_, n, _ = bytes.Cut(n, []byte("''"))
-				h.name = fold(unescapeURL(nil, n, false))
+				h.name = fold(escape.UnescapeURL(nil, n, false))
 			} else if n := parameter(value, "name"); n != nil {
 				h.name = fold(append([]byte{}, n...))
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
+	"github.com/redlane/redlane/internal/escape"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -197,7 +198,7 @@ func number(v string) string {
 func nested(n int) string {
 	s := `{"p":1}`
 	for range n {
-		s = `["` + string(quote(nil, []byte(s))) + `"]`
+		s = `["` + string(escape.QuoteJSON(nil, []byte(s))) + `"]`
 	}
 	return s
 }
@@ -205,7 +206,7 @@ func nested(n int) string {
 var nested5 = func() string {
 	s := `["REDACTED"]`
 	for range maxInside {
-		s = `["` + string(quote(nil, []byte(s))) + `"]`
+		s = `["` + string(escape.QuoteJSON(nil, []byte(s))) + `"]`
 	}
 	return s
 }()

@@ -1,6 +1,10 @@
 package recorder
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/redlane/redlane/internal/escape"
+)
 
 // urlHeaders hold URLs, whose query is redacted like a target's.
 var urlHeaders = []string{
@@ -91,7 +95,7 @@ func (r *redactor) pairs(sc *scratch, dst, p []byte, named names) (out []byte, c
 		}
 		if hit {
 			dst = append(dst, pair[:eq+1]...)
-			sc.word = unescapeURL(sc.word[:0], pair[eq+1:], true)
+			sc.word = escape.UnescapeURL(sc.word[:0], pair[eq+1:], true)
 			dst, changed = append(dst, r.standIn(sc, sc.word, x.do)...), true
 		} else if next := bytes.IndexAny(pair, "?#"); next >= 0 {
 			dst = append(dst, pair[:next+1]...)
@@ -112,7 +116,7 @@ func (r *redactor) pairs(sc *scratch, dst, p []byte, named names) (out []byte, c
 
 // named is what rules want done with the pair of a key.
 func (r *redactor) named(sc *scratch, key []byte, named names) (choice, bool) {
-	sc.key = fold(unescapeURL(sc.key[:0], key, true))
+	sc.key = fold(escape.UnescapeURL(sc.key[:0], key, true))
 	k := bytes.TrimSuffix(bytes.TrimSpace(sc.key), []byte("[]"))
 	c, ok := named[string(k)]
 	if !ok {
@@ -128,7 +132,7 @@ func (r *redactor) hides(sc *scratch, v []byte, named names) bool {
 		if bytes.IndexByte(sc.word, '%') < 0 {
 			return false
 		}
-		sc.word = unescapeURL(sc.word[:0], sc.word, true) // never longer: in place
+		sc.word = escape.UnescapeURL(sc.word[:0], sc.word, true) // never longer: in place
 		for rest := sc.word; len(rest) > 0; {
 			end := bytes.IndexAny(rest, "&;?#")
 			if end < 0 {
@@ -143,33 +147,4 @@ func (r *redactor) hides(sc *scratch, v []byte, named names) bool {
 		}
 	}
 	return false
-}
-
-// unescapeURL appends b without its percent-encoding; plus says whether + is a space. dst may be b[:0].
-func unescapeURL(dst, b []byte, plus bool) []byte {
-	for i := 0; i < len(b); i++ {
-		c := b[i]
-		if c == '%' && i+2 < len(b) {
-			if hi, lo := unhex(b[i+1]), unhex(b[i+2]); hi >= 0 && lo >= 0 {
-				c = byte(hi<<4 | lo)
-				i += 2
-			}
-		} else if c == '+' && plus {
-			c = ' '
-		}
-		dst = append(dst, c)
-	}
-	return dst
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/redlane/redlane/internal/escape"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -130,7 +131,7 @@ func (w *When) place(x *traffic.Exchange, mem *[]byte) bool {
 	}
 	path := pathOf(x.Request.Target)
 	if bytes.IndexByte(path, '%') >= 0 {
-		*mem = unescapeURL((*mem)[:0], path, false)
+		*mem = escape.UnescapeURL((*mem)[:0], path, false)
 		path = *mem
 	}
 	for _, p := range w.Paths {
@@ -195,9 +196,9 @@ func (w *When) value(sc *scratch) bool {
 			}
 			name, v, _ := bytes.Cut(rest[:end], []byte("="))
 			rest = rest[min(end+1, len(rest)):]
-			sc.key = fold(unescapeURL(sc.key[:0], name, true))
+			sc.key = fold(escape.UnescapeURL(sc.key[:0], name, true))
 			if string(sc.key) == w.Query {
-				sc.key = unescapeURL(sc.key[:0], v, true)
+				sc.key = escape.UnescapeURL(sc.key[:0], v, true)
 				if try(sc.key) {
 					return true
 				}

@@ -30,14 +30,31 @@ type Lost struct {
 func (l *Lost) Error() string { return l.Err.Error() }
 func (l *Lost) Unwrap() error { return l.Err }
 
+// A Streamer is a Source that can pass its exchanges through a tap as they come, bodies piece by piece, so that it
+// holds none of them whole. Stream takes the place of all calls of Next, and returns how many exchanges came to their
+// end.
+type Streamer interface {
+	traffic.Source
+	Stream(ctx context.Context, tap Tap) (n uint64, err error)
+}
+
+// A Teller is a Tap that wants to know more of what is lost than the reason that it counts.
+type Teller interface{ Tell(lost *Lost) }
+
 // Import passes everything src holds through tap, and returns how many exchanges that were. What src has
 // Lost is counted as missed. It ends with src, with ctx, or at the first other error of src.
 func Import(ctx context.Context, src traffic.Source, tap Tap) (n uint64, err error) {
+	if s, ok := src.(Streamer); ok {
+		return s.Stream(ctx, tap)
+	}
 	x := new(traffic.Exchange)
 	for {
 		var lost *Lost
 		switch err := src.Next(ctx, x); {
 		case errors.As(err, &lost):
+			if t, ok := tap.(Teller); ok {
+				t.Tell(lost)
+			}
 			tap.Miss(lost.Why, 1)
 			continue
 		case errors.Is(err, io.EOF):

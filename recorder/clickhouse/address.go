@@ -191,15 +191,5 @@ func (a Address) on(hosts ...string) Address {
 	return a
 }
 
-// loopback reports whether bytes to host never leave this machine.
-func loopback(host string) bool {
-	host, _, err := net.SplitHostPort(host)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // table is the quoted name of a table of a's database.
 func (a Address) table(name string) string { return "`" + a.Database + "`." + name }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/redlane/redlane/internal/chconn"
 )
 
 // schema is what migrate makes, and how.
@@ -77,7 +79,7 @@ const (
 // climb applies what is missing, alone.
 func (s *schema) climb(ctx context.Context, f *fleet, a Address, db driver.Conn) (err error) {
 	switch err := db.Exec(ctx, "CREATE TABLE "+a.table(lockTable)+" (version UInt32) ENGINE = TinyLog COMMENT '"+s.owner+"'"); {
-	case code(err) == codeExists:
+	case chconn.Code(err) == codeExists:
 		if ours, err := s.breakLock(ctx, a, db); !ours {
 			return err
 		}

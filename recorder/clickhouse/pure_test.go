@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/redlane/redlane/internal/chance"
+	"github.com/redlane/redlane/internal/chconn"
 	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/recorder/tape"
 	"github.com/redlane/redlane/recorder/template"
@@ -84,7 +85,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	f(&driver.Exception{Code: 497}, false)
 	f(io.EOF, true)
 	f(io.ErrUnexpectedEOF, true)
-	f(errSilent, true)
+	f(chconn.ErrSilent, true)
 	f(net.ErrClosed, true)
 	f(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true)
 	f(&net.OpError{Op: "read", Err: syscall.ECONNRESET}, true)
@@ -96,10 +97,10 @@ func TestWhatIsTriedAgain(t *testing.T) {
 
 func TestBackoffGrowsToFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := backoff{clock: clock.System, rand: chance.Stream(1, "test", 1)}
+		b := chconn.Backoff{Clock: clock.System, Rand: chance.Stream(1, "test", 1)}
 		for i := range 12 {
 			began := time.Now()
-			require.NoError(t, b.wait(t.Context()))
+			require.NoError(t, b.Wait(t.Context()))
 			whole := min(20*time.Millisecond<<i, 5*time.Second)
 			took := time.Since(began)
 			require.GreaterOrEqual(t, took, whole/2)
@@ -107,7 +108,7 @@ func TestBackoffGrowsToFiveSeconds(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		require.ErrorIs(t, b.wait(ctx), context.Canceled)
+		require.ErrorIs(t, b.Wait(ctx), context.Canceled)
 	})
 }
 

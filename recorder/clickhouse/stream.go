@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/redlane/redlane/internal/chance"
+	"github.com/redlane/redlane/internal/chconn"
 	"github.com/redlane/redlane/internal/clock"
 )
 
@@ -102,11 +103,11 @@ func (st *stream) giveBack() {
 func (st *stream) run(ctx context.Context) {
 	defer close(st.done)
 	defer close(st.full)
-	wait := backoff{clock: clock.System, rand: chance.Stream(uint64(st.shard), "clickhouse source", uint64(recOf(st.a.Recording)))}
+	wait := chconn.Backoff{Clock: clock.System, Rand: chance.Stream(uint64(st.shard), "clickhouse source", uint64(recOf(st.a.Recording)))}
 	for progress := clock.System.Now(); ; {
 		err := st.query(ctx, func() {
 			progress = clock.System.Now()
-			wait.reset()
+			wait.Reset()
 		})
 		switch {
 		case err == nil:
@@ -118,7 +119,7 @@ func (st *stream) run(ctx context.Context) {
 			st.err = err
 			return
 		}
-		if st.err = wait.wait(ctx); st.err != nil {
+		if st.err = wait.Wait(ctx); st.err != nil {
 			return
 		}
 		st.err = nil

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/redlane/redlane/internal/chance"
+	"github.com/redlane/redlane/internal/chconn"
 	"github.com/redlane/redlane/recorder/tape"
 	"github.com/redlane/redlane/recorder/template"
 	"github.com/redlane/redlane/traffic"
@@ -187,7 +188,7 @@ func (u *Uploader) outlive(ctx context.Context, d time.Duration) (later context.
 
 // again makes attempts until one succeeds or cannot.
 func (u *Uploader) again(ctx context.Context, attempt func() error) error {
-	wait := backoff{clock: u.cfg.Clock, rand: chance.Stream(u.cfg.Seed, "clickhouse", uint64(u.rec))}
+	wait := chconn.Backoff{Clock: u.cfg.Clock, Rand: chance.Stream(u.cfg.Seed, "clickhouse", uint64(u.rec))}
 	for {
 		err := attempt()
 		if err == nil || !passes(err) || ctx.Err() != nil {
@@ -199,7 +200,7 @@ func (u *Uploader) again(ctx context.Context, attempt func() error) error {
 		u.mu.lastErr = err
 		u.mu.Unlock()
 		u.cfg.Logf("store in ClickHouse, again: %v", err)
-		if wait.wait(ctx) != nil {
+		if wait.Wait(ctx) != nil {
 			return err
 		}
 	}

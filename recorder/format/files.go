@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/redlane/redlane/recorder"
 	"github.com/redlane/redlane/recorder/format/codec"
 	"github.com/redlane/redlane/traffic"
 )
@@ -109,6 +110,28 @@ func (o *oneByOne) Next(ctx context.Context, x *traffic.Exchange) error {
 		}
 		if err := o.end(); err != nil {
 			return err
+		}
+	}
+}
+
+// Stream is Next for all files, as each of them would have it.
+func (o *oneByOne) Stream(ctx context.Context, tap recorder.Tap) (n uint64, err error) {
+	for {
+		if o.src == nil {
+			if len(o.names) == 0 {
+				return n, nil
+			}
+			if err := o.begin(); err != nil {
+				return n, err
+			}
+		}
+		more, err := recorder.Import(ctx, o.src, tap)
+		n += more
+		if err != nil {
+			return n, err
+		}
+		if err := o.end(); err != nil {
+			return n, err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/redlane/redlane/recorder"
 	"github.com/redlane/redlane/recorder/format/codec"
 	"github.com/redlane/redlane/traffic"
 )
@@ -73,6 +75,11 @@ func (u *unpacked) Close() error {
 	err := u.Source.Close()
 	u.f.close()
 	return err
+}
+
+// Stream is the source's own, where it has one.
+func (u *unpacked) Stream(ctx context.Context, tap recorder.Tap) (uint64, error) {
+	return recorder.Import(ctx, u.Source, tap)
 }
 
 func (u *unpacked) Notes() codec.Notes { return notesOf(u.Source) }

@@ -18,7 +18,8 @@ const (
 	S2   Codec = 2 // for a hot spool: a third of zstd's CPU, a quarter more bytes
 	Zstd Codec = 3 // fastest level, for a tape that is kept
 
-	zstdDict Codec = 4 // Zstd with an earlier block as dictionary, see dict
+	zstdDict   Codec = 4 // Zstd with an earlier block as dictionary, see dict
+	zstdPieces Codec = 5 // Zstd in three pieces, see cutter
 )
 
 func (c Codec) known() bool { return c >= None && c <= Zstd }
@@ -38,6 +39,7 @@ func (c Codec) String() string {
 // A compressor makes blocks of pages. It keeps its buffers; get and put stand together in compressors.
 type compressor struct {
 	z   *zstd.Encoder
+	cut cutter
 	buf []byte // header, payload, padding
 }
 
@@ -56,9 +58,9 @@ func (p *compressors) put(c *compressor) {
 	}
 }
 
-// block compresses raw behind room for the header and pads it with zeros, with the dictionary given or without. Records
-// that do not get smaller are kept as they are.
-func (c *compressor) block(raw []byte, codec Codec, with *dict) (whole []byte, used Codec, size int, err error) {
+// block compresses the n records raw behind room for the header and pads it with zeros: as codec says, or with the
+// dictionary given. Records that do not get smaller are kept as they are.
+func (c *compressor) block(raw []byte, n int, codec Codec, with *dict) (whole []byte, used Codec, size int, err error) {
 	need := headerLen + max(len(raw), s2.MaxEncodedLen(len(raw))) + 8
 	if cap(c.buf) < need {
 		c.buf = make([]byte, need)
@@ -69,6 +71,9 @@ func (c *compressor) block(raw []byte, codec Codec, with *dict) (whole []byte, u
 		if b, ok := with.encode(body, raw); ok {
 			used, body = zstdDict, b
 		}
+	}
+	if used == zstdPieces && !c.cut.cut(raw, n) {
+		used, codec = Zstd, Zstd
 	}
 	if used == codec {
 		body, err = c.compress(body, raw, codec)
@@ -95,11 +100,14 @@ func (c *compressor) compress(dst, raw []byte, codec Codec) (_ []byte, err error
 	switch codec {
 	case S2:
 		return s2.Encode(dst[:cap(dst)], raw), nil
-	case Zstd:
+	case Zstd, zstdPieces:
 		if c.z == nil {
 			if c.z, err = newZstd(); err != nil {
 				return nil, err
 			}
+		}
+		if codec == zstdPieces {
+			return c.cut.encode(c.z, dst), nil
 		}
 		return c.z.EncodeAll(raw, dst), nil
 	}
@@ -121,15 +129,23 @@ type decompressor struct {
 }
 
 // records returns the records of a payload of s, as plain does. dict is where its dictionary lies in f, if it has one.
-func (d *decompressor) records(mem *[]byte, payload []byte, h *blockHeader, f io.ReaderAt, s *segment, dict int64) (raw []byte, err error) {
-	if h.codec != zstdDict {
-		return d.plain(mem, payload, h)
+// With bare the responses may be left out.
+func (d *decompressor) records(mem *[]byte, payload []byte, h *blockHeader, f io.ReaderAt, s *segment, dict int64, bare bool) (r records, err error) {
+	switch h.codec {
+	case zstdPieces:
+		return d.pieces(mem, payload, h, bare)
+	case zstdDict:
+		z, err := d.withDict(f, s, h, dict)
+		if err != nil {
+			return r, err
+		}
+		r.b, err = d.decode(z, mem, payload, h)
+		r.parts = 1
+		return r, err
 	}
-	z, err := d.withDict(f, s, h, dict)
-	if err != nil {
-		return nil, err
-	}
-	return d.decode(z, mem, payload, h)
+	r.b, err = d.plain(mem, payload, h)
+	r.parts = 1
+	return r, err
 }
 
 // plain returns the records of a payload: in *mem, which it makes larger as needed, or, uncompressed, the payload
@@ -143,12 +159,11 @@ func (d *decompressor) plain(mem *[]byte, payload []byte, h *blockHeader) (raw [
 		h.room(mem)
 		raw, err = s2.Decode((*mem)[:cap(*mem)], payload)
 	case Zstd:
-		if d.z == nil {
-			if d.z, err = newDecoder(); err != nil {
-				return nil, err
-			}
+		z, err := d.zstd()
+		if err != nil {
+			return nil, err
 		}
-		return d.decode(d.z, mem, payload, h)
+		return d.decode(z, mem, payload, h)
 	default:
 		raw = payload
 	}
@@ -159,6 +174,13 @@ func (d *decompressor) plain(mem *[]byte, payload []byte, h *blockHeader) (raw [
 		return nil, errSize
 	}
 	return raw, nil
+}
+
+func (d *decompressor) zstd() (_ *zstd.Decoder, err error) {
+	if d.z == nil {
+		d.z, err = newDecoder()
+	}
+	return d.z, err
 }
 
 func (d *decompressor) decode(z *zstd.Decoder, mem *[]byte, payload []byte, h *blockHeader) ([]byte, error) {

@@ -1,19 +1,20 @@
 package tape
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/redlane/redlane/traffic"
 )
 
-// A decoder reads the records of one block, one after the other. Everything it yields points into b, but
+// A decoder reads the records of one block, one after the other. Everything it yields points into them, but
 // for strings, which are interned.
 type decoder struct {
-	cursor
+	cursor           // over the whole, or over the numbers when it is in pieces
+	request   cursor // over the requests
+	response  cursor // and the responses
+	cut, bare bool   // in pieces; and without the responses
 	names     *interner
 	n         int // records read
 	prevStart int64
@@ -25,16 +26,34 @@ type decoder struct {
 
 // A head is what depends on the records before. With it a record can be read in any order.
 type head struct {
-	start          int64
-	id, seq        uint64
-	session, route uint32
-	at             uint32 // offset of the fields after the head
+	start                 int64
+	id, seq               uint64
+	session, route        uint32
+	at, request, response uint32 // offsets of the fields after the head; the last two in pieces
 }
 
-func (d *decoder) reset(b []byte) {
-	d.cursor = cursor{b: b}
+func (d *decoder) reset(r *records) {
+	d.cut, d.bare = r.parts > 1, r.parts == responsePiece
+	d.cursor, d.request, d.response = cursor{b: r.piece(numbersPiece)}, cursor{}, cursor{}
+	if d.cut {
+		d.request.b = r.piece(requestPiece)
+	}
+	if d.cut && !d.bare {
+		d.response.b = r.piece(responsePiece)
+	}
 	d.n, d.prevStart, d.prevID = 0, 0, 0
 	d.sessions, d.routes = d.sessions[:0], d.routes[:0]
+}
+
+// broken reports whether a value was not what it should be.
+func (d *decoder) broken() bool { return d.bad || d.request.bad || d.response.bad }
+
+// end returns an error when something follows the last record.
+func (d *decoder) end() error {
+	if rest := len(d.b) - d.i + len(d.request.b) - d.request.i + len(d.response.b) - d.response.i; rest > 0 {
+		return fmt.Errorf("%d bytes follow the last record", rest)
+	}
+	return nil
 }
 
 // head reads fields 0 to 4 of the next record.
@@ -49,7 +68,7 @@ func (d *decoder) head() (h head) {
 	h.id = d.prevID + uint64(d.int())
 	d.prevID = h.id
 	h.route = d.route()
-	h.at = uint32(d.i)
+	h.at, h.request, h.response = uint32(d.i), uint32(d.request.i), uint32(d.response.i)
 	d.n++
 	return h
 }
@@ -98,10 +117,10 @@ func (d *decoder) route() uint32 {
 
 func (d *decoder) name() string { return d.names.get(d.bytes()) }
 
-func (d *decoder) small(limit uint64) uint64 {
-	v := d.uint()
+func (c *cursor) small(limit uint64) uint64 {
+	v := c.uint()
 	if v > limit {
-		d.fail()
+		c.fail()
 		return 0
 	}
 	return v
@@ -114,31 +133,25 @@ func (d *decoder) addr() (a netip.AddrPort) {
 	return a
 }
 
-// heads appends the heads of all records, in the order in which the exchanges started.
+// heads appends the heads of all n records, in the order of writing.
 func (d *decoder) heads(hs []head, n int) ([]head, error) {
-	sorted := true
 	for range n {
 		h := d.head()
-		d.skip(numFields - 5)
-		if d.bad {
+		if d.cut {
+			d.skip(fieldsToTarget - fieldsOfHead + fieldsTraceToFault + 1)
+			d.request.skip(1 + fieldsOfRequest)
+			if !d.bare {
+				d.response.skip(fieldsOfResponse)
+			}
+		} else {
+			d.skip(numFields - fieldsOfHead)
+		}
+		if d.broken() {
 			return hs, d.damage()
 		}
-		sorted = sorted && (len(hs) == 0 || hs[len(hs)-1].start <= h.start)
 		hs = append(hs, h)
 	}
-	if d.i != len(d.b) {
-		return hs, fmt.Errorf("%d bytes follow the last record", len(d.b)-d.i)
-	}
-	if !sorted {
-		// The offset is the order of writing, which decides between equal starts.
-		slices.SortFunc(hs, func(a, b head) int {
-			if a.start != b.start {
-				return cmp.Compare(a.start, b.start)
-			}
-			return cmp.Compare(a.at, b.at)
-		})
-	}
-	return hs, nil
+	return hs, d.end()
 }
 
 func (d *decoder) damage() error {
@@ -148,7 +161,12 @@ func (d *decoder) damage() error {
 // fill reads the rest of the record with head h into x.
 func (d *decoder) fill(h *head, x *traffic.Exchange) {
 	s, r := &d.sessions[h.session], &d.routes[h.route]
+	request, response := &d.cursor, &d.cursor
 	d.i = int(h.at)
+	if d.cut {
+		request, response = &d.request, &d.response
+		request.i, response.i = int(h.request), int(h.response)
+	}
 	x.Edits, x.Endpoints = x.Edits[:0], nil
 	x.ID, x.Session, x.Seq, x.Start = h.id, s.id, h.seq, h.start
 	x.Src, x.Dst, x.SrcLane, x.Color, x.Lane, x.LaneReason = r.src, r.dst, r.srcLane, r.color, r.lane, r.reason
@@ -157,7 +175,7 @@ func (d *decoder) fill(h *head, x *traffic.Exchange) {
 	x.FirstByte = time.Duration(d.int())
 	x.Latency = x.FirstByte + time.Duration(d.int())
 	q, p := &x.Request, &x.Response
-	q.Target = d.bytes()
+	q.Target = request.bytes()
 	if d.nil() {
 		x.Trace = [16]byte{}
 	} else if t := d.bytes(); len(t) == len(x.Trace) {
@@ -176,28 +194,37 @@ func (d *decoder) fill(h *head, x *traffic.Exchange) {
 		x.Fault.Rule, x.Fault.Kind = d.name(), d.name()
 		x.Fault.Hit, x.Fault.Delay = d.bool(), time.Duration(d.int())
 	}
-	q.Method = d.bytes()
+	q.Method = request.bytes()
 	q.Status, q.Reason = 0, nil
-	d.message(q, &d.blobs.RequestHeaders, &d.blobs.RequestTrailers)
+	request.message(q, &d.blobs.RequestHeaders, &d.blobs.RequestTrailers)
 	p.Method, p.Target = nil, nil
-	p.Status, p.Reason = int(d.int()), d.bytes()
-	d.message(p, &d.blobs.ResponseHeaders, &d.blobs.ResponseTrailers)
+	p.Status = int(d.int())
+	if d.bare {
+		p.Reason, p.Minor, p.BodySize, p.Body = nil, 0, 0, nil
+		p.Headers, p.Trailers = p.Headers[:0], p.Trailers[:0]
+		return
+	}
+	p.Reason = response.bytes()
+	response.message(p, &d.blobs.ResponseHeaders, &d.blobs.ResponseTrailers)
 }
 
-func (d *decoder) message(m *traffic.Message, headers, trailers *[]byte) {
-	m.Minor = uint8(d.small(255))
-	*headers = d.bytes()
-	m.Headers = d.lines(m.Headers[:0], *headers)
-	*trailers = d.bytes()
-	m.Trailers = d.lines(m.Trailers[:0], *trailers)
-	m.Body = d.bytes()
-	m.BodySize = int64(len(m.Body)) + d.int()
+func (c *cursor) message(m *traffic.Message, headers, trailers *[]byte) {
+	m.Minor = uint8(c.small(255))
+	*headers = c.bytes()
+	m.Headers = c.lines(m.Headers[:0], *headers)
+	*trailers = c.bytes()
+	m.Trailers = c.lines(m.Trailers[:0], *trailers)
+	m.Body = c.bytes()
+	m.BodySize = int64(len(m.Body)) + c.int()
 }
 
-func (d *decoder) lines(h []traffic.Header, blob []byte) []traffic.Header {
+func (c *cursor) lines(h []traffic.Header, blob []byte) []traffic.Header {
+	if len(blob) == 0 {
+		return h
+	}
 	h, err := ParseHeaders(h, blob)
 	if err != nil {
-		d.fail()
+		c.fail()
 	}
 	return h
 }
@@ -208,7 +235,7 @@ func (d *decoder) next(x *traffic.Exchange) error {
 	if !d.bad {
 		d.fill(&h, x)
 	}
-	if d.bad {
+	if d.broken() {
 		return d.damage()
 	}
 	return nil

@@ -67,9 +67,15 @@ func (w *Writer) dictFor(n int) *dict {
 	return nil
 }
 
+// wantsDict reports whether the segment has no dictionary for the next short page.
+func (w *Writer) wantsDict() bool {
+	d := w.dict.Load()
+	return d == nil || d.uses.Load() > dictOften
+}
+
 // gather collects blocks that were written without a dictionary, until there is enough for one. write's lock is held.
 func (w *Writer) gather(h *blockHeader, raw []byte) {
-	if d := w.dict.Load(); w.cfg.Codec != Zstd || h.codec == zstdDict || d != nil && d.uses.Load() <= dictOften {
+	if w.cfg.Codec != Zstd || h.codec == zstdDict || h.codec == zstdPieces || !w.wantsDict() {
 		return
 	}
 	g := w.write.gathered
@@ -127,7 +133,7 @@ func (d *decompressor) dictionary(f io.ReaderAt, s *segment, block uint64, count
 	for range count {
 		h, payload, m, err := s.readBlock(f, off, -1, mem)
 		mem = m
-		if err == nil && (h.magic != blockMagic || h.block != block || h.codec == zstdDict) {
+		if err == nil && (h.magic != blockMagic || h.block != block || h.codec > Zstd) {
 			err = errOther
 		}
 		if err != nil {

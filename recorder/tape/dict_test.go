@@ -75,7 +75,7 @@ func TestDamagedDictionary(t *testing.T) {
 		h.back, h.count = back, count
 		off, err := s.dictAt(&h)
 		if err == nil {
-			_, err = d.records(&mem, payload, &h, f, &s, off)
+			_, err = d.records(&mem, payload, &h, f, &s, off, false)
 		}
 		require.Error(t, err)
 		if want != nil {

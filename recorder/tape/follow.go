@@ -39,7 +39,7 @@ type Block struct {
 
 	path     string
 	off      int64
-	raw      []byte // the records, in mem or in out
+	records  records // in mem or in out
 	mem, out []byte
 	dec      decompressor
 	decoder  decoder
@@ -196,7 +196,7 @@ func (s *segment) readHead() error {
 	defer f.Close()
 	var b [headerLen]byte
 	n, _ := f.ReadAt(b[:], 0)
-	if ver := s.head.parse(b[:n]); ver == 0 || ver > versionDict {
+	if ver := s.head.parse(b[:n]); ver == 0 || ver > versionNow {
 		s.head.firstBlock = math.MaxUint64 // being made right now, or what a crash left of one
 	}
 	return nil
@@ -221,7 +221,7 @@ func (b *Block) set(f io.ReaderAt, s *segment, off int64, h *blockHeader, payloa
 	b.Count, b.First, b.Last = int(h.records), h.first, h.last
 	b.path, b.off = filepath.Base(s.path), off
 	b.decoder.names = &b.names
-	if b.raw, err = b.dec.records(&b.out, payload, h, f, s, dict); err != nil {
+	if b.records, err = b.dec.records(&b.out, payload, h, f, s, dict, false); err != nil {
 		return fmt.Errorf("%s: offset %d: %w", s.path, off, err)
 	}
 	return nil
@@ -231,7 +231,7 @@ func (b *Block) set(f io.ReaderAt, s *segment, off int64, h *blockHeader, payloa
 func (b *Block) Token() string { return fmt.Sprintf("%s/%d", hex.EncodeToString(b.Instance[:]), b.Seq) }
 
 // Bytes is the size of the block's records without compression.
-func (b *Block) Bytes() int { return len(b.raw) }
+func (b *Block) Bytes() int { return len(b.records.b) }
 
 // Blobs are the header blobs of a record as they lie on the tape, for stores that keep them as they are.
 // They are empty where there are no lines.
@@ -248,7 +248,7 @@ func (b *Block) Records(f func(x *traffic.Exchange) error) error {
 // Each is Records with the header blobs as they lie on the tape.
 func (b *Block) Each(f func(x *traffic.Exchange, blobs *Blobs) error) error {
 	d := &b.decoder
-	d.reset(b.raw)
+	d.reset(&b.records)
 	for range b.Count {
 		if err := d.next(&b.x); err != nil {
 			return fmt.Errorf("%s: offset %d: %w", b.path, b.off, err)
@@ -257,8 +257,8 @@ func (b *Block) Each(f func(x *traffic.Exchange, blobs *Blobs) error) error {
 			return err
 		}
 	}
-	if d.i != len(d.b) {
-		return fmt.Errorf("%s: offset %d: %d bytes follow the last record", b.path, b.off, len(d.b)-d.i)
+	if err := d.end(); err != nil {
+		return fmt.Errorf("%s: offset %d: %w", b.path, b.off, err)
 	}
 	return nil
 }

@@ -75,6 +75,61 @@ func TestGoldenDictionary(t *testing.T) {
 	require.Equal(t, zstdDict, h.codec)
 }
 
+// TestGoldenPieces: the same for full pages, which are cut in three.
+func TestGoldenPieces(t *testing.T) {
+	xs := usual(rand.New(rand.NewPCG(6, 0)), 660)
+	r := rand.New(rand.NewPCG(7, 0))
+	for range 4 {
+		x := strange(r)
+		x.Request.Body, x.Response.Body = []byte("short"), nil
+		xs = append(xs, clone(x))
+	}
+	golden := filepath.Join("testdata", "pieces"+suffix)
+	if *update {
+		w, err := Create(filepath.Join(t.TempDir(), "tape"), Config{Clock: stopped{}, Instance: Instance{1, 2, 3}})
+		require.NoError(t, err)
+		for i := range xs {
+			require.NoError(t, w.Append(&xs[i]))
+			if i == 220 {
+				require.NoError(t, w.Flush()) // the dictionary
+			}
+		}
+		require.NoError(t, w.Close())
+		got, err := os.ReadFile(segments(t, w.Dir())[0])
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(golden, got, 0o644))
+	}
+	require.Equal(t, byStart(xs), readAll(t, golden))
+	require.Contains(t, codecs(t, golden), zstdPieces)
+
+	reader, err := Open(golden)
+	require.NoError(t, err)
+	reader.SkipResponses()
+	want := byStart(xs)
+	for i, got := range drain(t, reader) {
+		if got.Response.Headers == nil { // of the block that is in pieces
+			want[i].Response = traffic.Message{Status: want[i].Response.Status}
+		}
+		require.Equal(t, want[i], got)
+	}
+	require.NoError(t, reader.Close())
+}
+
+// codecs are those of the blocks of a segment.
+func codecs(t *testing.T, path string) (list []Codec) {
+	s, err := readSegment(path, ^uint64(0), false)
+	require.NoError(t, err)
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	for _, e := range s.entries {
+		h, _, _, err := s.readBlock(f, e.off, -1, nil)
+		require.NoError(t, err)
+		list = append(list, h.codec)
+	}
+	return list
+}
+
 func TestWritingDoesNotAllocate(t *testing.T) {
 	xs := usual(rand.New(rand.NewPCG(3, 0)), 20_000)
 	var e Encoder

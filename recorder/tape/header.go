@@ -15,7 +15,7 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 const (
 	segmentMagic = "RLTAPE01"
 	version      = 1 // of meta.json, and of segments
-	versionDict  = 2 // of segments that may hold blocks with a dictionary
+	versionNow   = 3 // of segments that this program writes with zstd: blocks may have a dictionary (2), or be in pieces (3)
 
 	blockMagic = 'B' | 'L'<<8 | 'K'<<16 | '1'<<24
 	indexMagic = 'I' | 'D'<<8 | 'X'<<16 | '1'<<24
@@ -112,7 +112,7 @@ func (h *blockHeader) parse(b []byte) bool {
 	}
 	switch h.magic {
 	case blockMagic:
-		return h.size <= maxBlock && h.raw <= maxBlock && h.records <= h.raw && (h.codec.known() && h.back == 0 || h.codec == zstdDict && 0 < h.count && h.count <= h.back)
+		return h.size <= maxBlock && h.raw <= maxBlock && h.records <= h.raw && ((h.codec.known() || h.codec == zstdPieces) && h.back == 0 || h.codec == zstdDict && 0 < h.count && h.count <= h.back)
 	case indexMagic:
 		return h.codec == None && h.size == h.raw && h.size <= maxIndex && uint64(h.size) == uint64(h.records)*entryLen
 	}

@@ -42,6 +42,15 @@ func ParseHeaders(h []traffic.Header, blob []byte) ([]traffic.Header, error) {
 		return h, errHeaders
 	}
 	for range n {
+		// Name and value of less than 128 bytes, as nearly all are, with one check each.
+		if rest := blob[i:]; len(rest) >= 2 && rest[0] < 0x80 && int(rest[0])+2 <= len(rest) {
+			name := int(rest[0]) + 1
+			if end := name + 1 + int(rest[name]); rest[name] < 0x80 && end <= len(rest) {
+				h = append(h, traffic.Header{Name: rest[1:name:name], Value: rest[name+1 : end : end]})
+				i += end
+				continue
+			}
+		}
 		var line traffic.Header
 		line.Name, i = sized(blob, i)
 		line.Value, i = sized(blob, i)

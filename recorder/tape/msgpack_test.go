@@ -167,18 +167,44 @@ func agree(t *testing.T, xs []*traffic.Exchange) {
 		ref.write(x)
 	}
 	for _, block := range [][]byte{want.Bytes(), wide.Bytes()} {
-		d.reset(block)
-		heads, err := d.heads(nil, len(xs))
-		require.NoError(t, err)
-		require.Len(t, heads, len(xs))
-		d.reset(block)
-		for _, x := range xs {
-			var y traffic.Exchange
-			require.NoError(t, d.next(&y))
-			require.Equal(t, clone(x), clone(&y))
+		for _, parts := range []int{1, numPieces, responsePiece} {
+			rs := inPieces(t, block, len(xs), parts)
+			d.reset(&rs)
+			heads, err := d.heads(nil, len(xs))
+			require.NoError(t, err)
+			require.Len(t, heads, len(xs))
+			d.reset(&rs)
+			for i, x := range xs {
+				want := clone(x)
+				if parts == responsePiece {
+					want.Response = traffic.Message{Status: x.Response.Status}
+				}
+				var y traffic.Exchange
+				require.NoError(t, d.next(&y))
+				require.Equal(t, want, clone(&y))
+				d.fill(&heads[i], &y)
+				require.Equal(t, want, clone(&y))
+			}
+			require.NoError(t, d.end())
 		}
-		require.Equal(t, len(block), d.i)
 	}
+}
+
+// inPieces is a block of n records with so many parts: as it is, or cut, or cut and without the responses.
+func inPieces(t testing.TB, block []byte, n, parts int) records {
+	if parts == 1 {
+		return records{b: block, parts: 1}
+	}
+	var c cutter
+	require.True(t, c.cut(block, n))
+	r := records{parts: parts}
+	for i, piece := range c.pieces[:parts] {
+		if i > 0 {
+			r.cuts[i-1] = len(r.b)
+		}
+		r.b = append(r.b, piece...)
+	}
+	return r
 }
 
 func TestAgreesWithTheReference(t *testing.T) {
@@ -231,7 +257,8 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, n uint8) {
 		var d decoder
 		d.names = new(interner)
-		d.reset(b)
+		rs := records{b: b, parts: 1}
+		d.reset(&rs)
 		hs, err := d.heads(nil, int(n))
 		if err == nil {
 			var x traffic.Exchange
@@ -240,7 +267,7 @@ func FuzzDecode(f *testing.F) {
 				d.fill(&hs[i], &x)
 			}
 		}
-		d.reset(b)
+		d.reset(&rs)
 		var xs []*traffic.Exchange
 		for range n {
 			var x traffic.Exchange
@@ -254,6 +281,51 @@ func FuzzDecode(f *testing.F) {
 			xs = append(xs, &c)
 		}
 		agree(t, xs)
+	})
+}
+
+// FuzzPieces: any bytes as the three pieces of a block, all there or without the last, cut anywhere. Nothing panics, and
+// what is read whole is what the same pieces say without the responses.
+func FuzzPieces(f *testing.F) {
+	var e Encoder
+	e.Start(make([]byte, 0, 1<<20))
+	r := rand.New(rand.NewPCG(1, 0))
+	for range 3 {
+		x := strange(r)
+		x.Request.Body, x.Response.Body = nil, []byte("b")
+		e.Append(x)
+	}
+	rs := inPieces(f, e.Page().Data, 3, numPieces)
+	f.Add(rs.piece(0), rs.piece(1), rs.piece(2), uint8(3))
+	f.Add([]byte{0xdc, 0, numFields}, []byte{}, []byte{}, uint8(1))
+	f.Fuzz(func(t *testing.T, numbers, request, response []byte, n uint8) {
+		all := append(append(append([]byte(nil), numbers...), request...), response...)
+		cuts := [2]int{len(numbers), len(numbers) + len(request)}
+		rs := records{b: all, cuts: cuts, parts: numPieces}
+		bare := records{b: all[:cuts[1]], cuts: cuts, parts: responsePiece}
+		d, e := decoder{names: new(interner)}, decoder{names: new(interner)}
+		d.reset(&rs)
+		e.reset(&bare)
+		hs, err := d.heads(nil, int(n))
+		bares, berr := e.heads(nil, int(n))
+		if err != nil {
+			return
+		}
+		require.NoError(t, berr)
+		for i := range hs {
+			var x, y traffic.Exchange
+			d.fill(&hs[i], &x)
+			e.fill(&bares[i], &y)
+			if d.broken() {
+				return
+			}
+			require.False(t, e.broken())
+			want := clone(&x)
+			want.Response = traffic.Message{Status: x.Response.Status}
+			if want.Weight == want.Weight {
+				require.Equal(t, want, clone(&y))
+			}
+		}
 	})
 }
 

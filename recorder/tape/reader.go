@@ -33,6 +33,7 @@ type Reader struct {
 	held    int64 // bytes of records in open blocks
 	limit   int64
 	from    int64
+	bare    bool         // responses are left out
 	current *cursorBlock // its record was yielded last; it moves on at the next call
 	free    []*loaded
 	dec     decompressor
@@ -55,11 +56,15 @@ type cursorBlock struct {
 // A loaded is the memory of an open block.
 type loaded struct {
 	dec      decoder
-	heads    []head
+	heads    []head // in the order of writing
+	order    startOrder
 	mem, out []byte
 }
 
-func (l *loaded) size() int64 { return int64(cap(l.mem) + cap(l.out) + 40*cap(l.heads)) }
+func (l *loaded) size() int64 { return int64(cap(l.mem) + cap(l.out) + 56*cap(l.heads)) }
+
+// at is the record number pos in order of start.
+func (l *loaded) at(pos int) head { return l.heads[l.order.at(pos)] }
 
 // Open opens a tape for reading: tape://DIR, DIR or one segment file. A tape that is being written is read up to
 // what is durable now. A torn end, which a crash leaves, is passed over: see Torn. Damage with more of the
@@ -96,6 +101,11 @@ func (r *Reader) Torn() Cut {
 // called before the first Next.
 func (r *Reader) From(start int64) { r.from = start }
 
+// SkipResponses makes Next leave out what came back, all but Response.Status: then it need not be decompressed, which is
+// two thirds of reading. Where it would be no less work it comes nevertheless. It must be called before the first
+// Next.
+func (r *Reader) SkipResponses() { r.bare = true }
+
 // Next fills x with the next exchange. x's bytes are valid until the following call.
 func (r *Reader) Next(ctx context.Context, x *traffic.Exchange) error {
 	if err := ctx.Err(); err != nil {
@@ -110,7 +120,7 @@ func (r *Reader) Next(ctx context.Context, x *traffic.Exchange) error {
 	}
 	d := &c.mem.dec
 	d.fill(&c.head, x)
-	if d.bad {
+	if d.broken() {
 		return r.at(c, fmt.Errorf("record %d in order of start is damaged near byte %d", c.pos, d.i))
 	}
 	r.current = c
@@ -129,10 +139,8 @@ func (r *Reader) advance() error {
 		heap.Pop(&r.open)
 		return nil
 	}
-	c.head = c.mem.heads[c.pos]
-	if len(r.open) > 1 {
-		heap.Fix(&r.open, 0)
-	}
+	c.head = c.mem.at(c.pos)
+	r.open.sink()
 	return nil
 }
 
@@ -148,14 +156,14 @@ func (r *Reader) earliest() (*cursorBlock, error) {
 			if err := r.load(c); err != nil {
 				return nil, err
 			}
-			for c.pos < len(c.mem.heads) && c.mem.heads[c.pos].start < r.from {
+			for c.pos < len(c.mem.heads) && c.mem.at(c.pos).start < r.from {
 				c.pos++
 			}
 			if c.pos == len(c.mem.heads) {
 				r.release(c)
 				continue
 			}
-			c.head = c.mem.heads[c.pos]
+			c.head = c.mem.at(c.pos)
 			heap.Push(&r.open, c)
 		}
 		if len(r.open) == 0 {
@@ -194,15 +202,16 @@ func (r *Reader) load(c *cursorBlock) error {
 	if err != nil {
 		return r.at(c, err)
 	}
-	raw, err := r.dec.records(&l.out, payload, &h, f, s, dict)
+	raw, err := r.dec.records(&l.out, payload, &h, f, s, dict, r.bare)
 	if err != nil {
 		return r.at(c, err)
 	}
 	l.dec.names = &r.names
-	l.dec.reset(raw)
+	l.dec.reset(&raw)
 	if l.heads, err = l.dec.heads(l.heads[:0], int(h.records)); err != nil {
 		return r.at(c, err)
 	}
+	l.order.sort(l.heads)
 	c.mem = l
 	r.held += l.size()
 	return nil
@@ -270,6 +279,24 @@ func (h *blockHeap) Pop() any {
 	(*h)[last] = nil
 	*h = (*h)[:last]
 	return c
+}
+
+// sink puts the block whose record was yielded to its new place. It is asked for every record, and hardly ever moves.
+func (h blockHeap) sink() {
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= len(h) {
+			return
+		}
+		if child+1 < len(h) && h.Less(child+1, child) {
+			child++
+		}
+		if !h.Less(child, i) {
+			return
+		}
+		h.Swap(i, child)
+		i = child
+	}
 }
 
 // files keeps the segments open that were read last.

@@ -80,8 +80,8 @@ func readSegment(path string, limit uint64, deep bool) (s segment, err error) {
 	case ver == 0:
 		s.cut = Cut{File: path, Bytes: info.Size(), Cause: "segment header is damaged"}
 		return s, nil
-	case ver > versionDict:
-		return s, fmt.Errorf("%s: version %d, this program reads up to %d: %w", path, ver, versionDict, errVersion)
+	case ver > versionNow:
+		return s, fmt.Errorf("%s: version %d, this program reads up to %d: %w", path, ver, versionNow, errVersion)
 	}
 	if deep || !s.readFooter(f, info.Size()) {
 		if err := s.walk(f, info.Size(), limit); err != nil {

@@ -94,7 +94,7 @@ func TestAnotherVersion(t *testing.T) {
 	p := segments(t, dir)[0]
 	b, err := os.ReadFile(p)
 	require.NoError(t, err)
-	b[8] = 3
+	b[8] = versionNow + 1
 	le.PutUint32(b[60:], checksum(b[:60]))
 	require.NoError(t, os.WriteFile(p, b, 0o644))
 	for _, f := range []func() error{
@@ -104,7 +104,7 @@ func TestAnotherVersion(t *testing.T) {
 		func() error { _, err := Verify(dir); return err },
 	} {
 		err := f()
-		require.ErrorContains(t, err, "version 3, this program reads up to 2")
+		require.ErrorContains(t, err, "version 4, this program reads up to 3")
 		require.Equal(t, 0, strings.Count(err.Error(), "\n"))
 	}
 	again, err := os.ReadFile(p)

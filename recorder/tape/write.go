@@ -39,7 +39,7 @@ func (w *Writer) WriteBlock(p Page) (end uint64, err error) {
 
 // pack compresses p and prepares its header, all but the sequences.
 func (w *Writer) pack(c *compressor, p *Page, with *dict) (h blockHeader, whole []byte, err error) {
-	whole, codec, size, err := c.block(p.Data, w.cfg.Codec, with)
+	whole, codec, size, err := c.block(p.Data, p.Records, w.codec(len(p.Data)), with)
 	if err != nil {
 		return h, nil, fmt.Errorf("compress block: %w", err)
 	}
@@ -47,6 +47,15 @@ func (w *Writer) pack(c *compressor, p *Page, with *dict) (h blockHeader, whole 
 		magic: blockMagic, codec: codec, raw: uint32(len(p.Data)), size: uint32(size), records: uint32(p.Records),
 		crc: checksum(whole[headerLen : headerLen+size]), first: p.First, last: p.Last, tag: tagOf(w.cfg.Instance),
 	}, whole, nil
+}
+
+// codec is how a page of n bytes is compressed. One that may become a dictionary stays in one piece, which is what a
+// dictionary is made of; a giant record too, whose copy would be one.
+func (w *Writer) codec(n int) Codec {
+	if w.cfg.Codec == Zstd && n >= shortPage && n <= 4*PageSize && !w.wantsDict() {
+		return zstdPieces
+	}
+	return w.cfg.Codec
 }
 
 // put writes a page under write's lock: as compressed before, unless that was with a dictionary of another segment.

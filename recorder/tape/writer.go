@@ -253,7 +253,7 @@ func (w *Writer) open() error {
 	s := &w.state
 	head := segmentHeader{version: version, place: s.place, instance: w.cfg.Instance, firstBlock: s.nextBlock, firstRe: s.nextRe, made: w.cfg.Clock.Now().UnixNano()}
 	if w.cfg.Codec == Zstd {
-		head.version = versionDict
+		head.version = versionNow
 	}
 	w.dict.Store(nil)
 	w.write.gathered = nil

@@ -105,6 +105,14 @@ func newFeed(r io.Reader, cfg capture.Config) (*feed, error) {
 	return &feed{r: p, a: a}, nil
 }
 
+// end ends what is under way, once.
+func (f *feed) end() {
+	if !f.closed {
+		f.closed = true
+		f.a.End()
+	}
+}
+
 // step takes in one packet. After the last, or before an error, what is under way has been ended.
 func (f *feed) step() error {
 	if f.closed {
@@ -116,8 +124,7 @@ func (f *feed) step() error {
 		f.drops = d
 	}
 	if err != nil {
-		f.closed = true
-		f.a.End()
+		f.end()
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return io.EOF
 		}
@@ -143,7 +150,7 @@ func Run(ctx context.Context, r io.Reader, cfg capture.Config) (capture.Stats, e
 		if err = ctx.Err(); err == nil {
 			err = f.step()
 		} else {
-			f.a.End()
+			f.end()
 		}
 	}
 	if errors.Is(err, io.EOF) {

@@ -28,10 +28,10 @@ var Format = codec.Format{
 // maxHeld bounds the bodies that a source holds of exchanges under way, in bytes.
 const maxHeld = 512 << 20
 
-// A source is a capture as exchanges that are pulled. Run streams bodies; here each is held until its exchange
-// is over.
+// A source is a capture as exchanges that are pulled, each held until it is over. Stream holds none.
 type source struct {
 	feed  *feed
+	to    struct{ recorder.Tap } // where exchanges go: to tap, or to that of Stream
 	tap   collector
 	name  string
 	notes codec.Notes
@@ -41,11 +41,12 @@ type source struct {
 func openSource(r io.Reader, o codec.Options) (*source, error) {
 	s := &source{name: o.Name}
 	s.tap.bodies = make(map[*traffic.Exchange]*[2][]byte)
+	s.to.Tap = &s.tap
 	var services []capture.Service
 	for port, name := range o.Ports {
 		services = append(services, capture.Service{Name: name, Port: port})
 	}
-	f, err := newFeed(r, capture.Config{Services: services, Tap: &s.tap, Keys: o.Keys, Limits: http1.Limits{Head: codec.Limits.Head, Headers: codec.Limits.Headers}, Seed: traffic.RequestID([]byte(o.Name))})
+	f, err := newFeed(r, capture.Config{Services: services, Tap: &s.to, Keys: o.Keys, Limits: http1.Limits{Head: codec.Limits.Head, Headers: codec.Limits.Headers}, Seed: traffic.RequestID([]byte(o.Name))})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Name, err)
 	}
@@ -76,13 +77,73 @@ func (s *source) Next(ctx context.Context, x *traffic.Exchange) error {
 		return o.err
 	}
 	if o.x == nil {
-		return &recorder.Lost{Why: o.why, Err: fmt.Errorf("%s: packet %d: %s", s.name, s.feed.n, o.what)}
+		return s.lost(o.why, o.what)
 	}
 	s.tap.held -= int64(len(o.x.Request.Body) + len(o.x.Response.Body))
 	*x = *o.x
 	o.x = nil
 	return nil
 }
+
+// Stream passes the exchanges through tap as their packets come.
+func (s *source) Stream(ctx context.Context, tap recorder.Tap) (n uint64, err error) {
+	through := &stream{Tap: tap, source: s}
+	through.teller, _ = tap.(recorder.Teller)
+	s.to.Tap = through
+	for err == nil {
+		if err = ctx.Err(); err == nil {
+			if err = s.feed.step(); err != nil && !errors.Is(err, io.EOF) {
+				err = fmt.Errorf("%s: %w", s.name, err)
+			}
+		} else {
+			s.feed.end()
+		}
+	}
+	s.end()
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return through.n, err
+}
+
+// A stream is a tap on the way to another. It tells what is lost, and where.
+type stream struct {
+	recorder.Tap
+	teller recorder.Teller // nil: nobody wants to know
+	source *source
+	n      uint64
+}
+
+func (s *stream) Response(x *traffic.Exchange) {
+	s.n++
+	s.Tap.Response(x)
+}
+
+func (s *stream) Lose(x *traffic.Exchange, why recorder.Reason) {
+	if s.teller != nil {
+		s.teller.Tell(s.source.lost(why, lostText(x)))
+	}
+	s.Tap.Lose(x, why)
+}
+
+func (s *stream) Miss(why recorder.Reason, n uint64) {
+	for range n {
+		if s.teller != nil {
+			s.teller.Tell(s.source.lost(why, missText))
+		}
+	}
+	s.Tap.Miss(why, n)
+}
+
+func (s *source) lost(why recorder.Reason, what string) *recorder.Lost {
+	return &recorder.Lost{Why: why, Err: fmt.Errorf("%s: packet %d: %s", s.name, s.feed.n, what)}
+}
+
+func lostText(x *traffic.Exchange) string {
+	return fmt.Sprintf("%s %s is lost", x.Request.Method, x.Request.Target)
+}
+
+const missText = "an exchange could not be read"
 
 // end takes what the packets did not hold into the notes.
 func (s *source) end() {
@@ -167,12 +228,12 @@ func (c *collector) Lose(x *traffic.Exchange, why recorder.Reason) {
 		c.held -= int64(len(bodies[0]) + len(bodies[1]))
 	}
 	delete(c.bodies, x)
-	c.done = append(c.done, outcome{why: why, what: fmt.Sprintf("%s %s is lost", x.Request.Method, x.Request.Target)})
+	c.done = append(c.done, outcome{why: why, what: lostText(x)})
 }
 
 func (c *collector) Miss(why recorder.Reason, n uint64) {
 	for range n {
-		c.done = append(c.done, outcome{why: why, what: "an exchange could not be read"})
+		c.done = append(c.done, outcome{why: why, what: missText})
 	}
 }
 

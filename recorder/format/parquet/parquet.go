@@ -10,9 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
-
+	"github.com/redlane/redlane/internal/parquetfile"
 	"github.com/redlane/redlane/recorder/format/codec"
 	"github.com/redlane/redlane/traffic"
 )
@@ -69,21 +67,14 @@ type header struct {
 	Value string `parquet:"value"`
 }
 
-// groupBytes is about how much goes into one row group, and so how much memory a writer takes.
-const groupBytes = 64 << 20
-
 // A writer is a Sink of rows.
 type writer struct {
-	w     *parquet.GenericWriter[row]
-	held  int
+	w     *parquetfile.Writer[row]
 	notes codec.Notes
-	one   [1]row
 	odd   bool // the row had text that is not UTF-8
 }
 
-func newWriter(w io.Writer) *writer {
-	return &writer{w: parquet.NewGenericWriter[row](w, parquet.Compression(&zstd.Codec{}), parquet.CreatedBy("redlane", "1", ""))}
-}
+func newWriter(w io.Writer) *writer { return &writer{w: parquetfile.New[row](w)} }
 
 // Put adds a row.
 func (w *writer) Put(_ context.Context, x *traffic.Exchange) error {
@@ -92,7 +83,7 @@ func (w *writer) Put(_ context.Context, x *traffic.Exchange) error {
 	if int(int32(a.Status)) != a.Status {
 		return &codec.Refusal{Why: "status"}
 	}
-	r := &w.one[0]
+	r := w.w.Row()
 	*r = row{
 		ID: x.ID, Time: x.Start, Session: x.Session, Seq: x.Seq, Caller: w.text(x.Src), CallerLane: w.text(string(x.SrcLane)), Service: w.text(x.Dst),
 		Color: w.text(string(x.Color)), Lane: w.text(string(x.Lane)), LaneReason: x.LaneReason.String(),
@@ -118,14 +109,7 @@ func (w *writer) Put(_ context.Context, x *traffic.Exchange) error {
 	if w.odd {
 		w.notes.Note("text that is not UTF-8 replaced in part")
 	}
-	if _, err := w.w.Write(w.one[:]); err != nil {
-		return err
-	}
-	if w.held += size(x); w.held < groupBytes {
-		return nil
-	}
-	w.held = 0
-	return w.w.Flush()
+	return w.w.Write(size(x))
 }
 
 // text is s, made UTF-8: columns of text must be that.

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/redlane/redlane/internal/chserver/chtest"
+	"github.com/redlane/redlane/internal/parquetfile"
 	"github.com/redlane/redlane/recorder/format/codec"
 	"github.com/redlane/redlane/traffic"
 )
@@ -76,7 +77,7 @@ func TestRowGroupsEnd(t *testing.T) {
 	var b bytes.Buffer
 	w := newWriter(&b)
 	x := full()
-	x.Request.Body = make([]byte, groupBytes/4)
+	x.Request.Body = make([]byte, parquetfile.GroupBytes/4)
 	for range 9 {
 		require.NoError(t, w.Put(t.Context(), x))
 	}
