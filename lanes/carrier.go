@@ -41,6 +41,7 @@ type carried struct {
 	value    []byte // the colour as it came, not checked; empty is an invalid colour, not none
 	source   Source // FromNothing: no carrier names a lane
 	conflict bool   // carriers disagree
+	stress   bool   // tagged as a replay's
 
 	baggage []byte // value of the first baggage line
 	lines   int    // baggage lines
@@ -66,7 +67,7 @@ func ColorOf(value []byte) traffic.Color {
 	return Unknown
 }
 
-// read finds the colour in one pass over the headers.
+// read finds the colour, and the tag of a replay, in one pass over the headers.
 func read(headers []traffic.Header, configured string) (c carried) {
 	c.source = FromNothing
 	for i := range headers {
@@ -75,6 +76,8 @@ func read(headers []traffic.Header, configured string) (c carried) {
 			c.see(FromHeader, h.Value)
 		case traffic.EqualFold(h.Name, baggageName):
 			c.readBaggage(h.Value)
+		case traffic.EqualFold(h.Name, StressHeader):
+			c.stress = c.stress || len(h.Value) > 0
 		case len(configured) > 0 && traffic.EqualFold(h.Name, configured):
 			c.see(FromConfigured, h.Value)
 		}

@@ -8,8 +8,7 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-// numReasons is the number of traffic.LaneReasons; they are in order and LaneEscape is the last.
-const numReasons = int(traffic.LaneEscape) + 1
+const numReasons = traffic.NumLaneReasons
 
 // noService numbers the services that the table does not know; names[i] has number i+1.
 const noService = 0
@@ -80,7 +79,7 @@ type Counts struct {
 	Rows      []Row             `json:"rows"`
 	Sources   map[string]uint64 `json:"sources"`   // by what coloured the exchange: header, configured, baggage, caller, none
 	Conflicts uint64            `json:"conflicts"` // requests whose carriers disagreed
-	Escapes   uint64            `json:"escapes"`   // refused: an instance of one lane called under another colour
+	Escapes   uint64            `json:"escapes"`   // an instance of one lane called under another colour (refused), or stress traffic without a colour (served)
 	Caught    uint64            `json:"caught"`    // stopped by Escapes just before use; anything but 0 is a mistake of ours
 }
 
@@ -132,10 +131,10 @@ func (f *Filter) Counts() Counts {
 			}
 			reason := traffic.LaneReason(why)
 			row.Reason, row.Refused, row.Lane = reason.String(), reason.Refused(), ""
-			switch reason {
-			case traffic.LaneMatched:
+			if reason == traffic.LaneMatched {
 				row.Lane = row.Color
-			case traffic.LaneEscape:
+			}
+			if reason.Escaped() {
 				c.Escapes += row.N
 			}
 			c.Rows = append(c.Rows, row)

@@ -46,6 +46,9 @@ func (f *Filter) Request(x *traffic.Exchange) traffic.Action {
 		x.Color = ""
 		r, _ := f.table.route(x.Dst, "")
 		x.Endpoints, x.Lane, x.LaneReason = r.resolve("", x.Start)
+		if c.stress {
+			x.LaneReason = traffic.LaneStress
+		}
 		f.count(x, FromNothing, r.service, baselineColor)
 		return traffic.Action{}
 	}

@@ -257,3 +257,54 @@ func BenchmarkRequest(b *testing.B) {
 		})
 	}
 }
+
+// A replay's request that has lost its colour is served, and counted as the escape that it is. One that
+// has a colour is what its colour says, and an empty tag is none.
+func TestStressTrafficWithoutAColourIsAnEscape(t *testing.T) {
+	filter := shop(t)
+	f := func(want traffic.LaneReason, srcLane traffic.Color, headers ...string) {
+		t.Helper()
+		x := request("packet", headers...)
+		x.SrcLane = srcLane
+		a := filter.Request(x)
+		require.Equal(t, want, x.LaneReason)
+		require.Equal(t, want.Refused(), a.Ends())
+		if want == traffic.LaneStress {
+			require.Empty(t, x.Color)
+			require.False(t, filter.Escapes(x, x.Endpoints[0]), "the rules allow it: it has no colour to leave")
+		}
+	}
+	f(traffic.LaneStress, "", "x-stress", "run-1")
+	f(traffic.LaneStress, "", "host", "a", "X-STRESS", "run-1")
+	f(traffic.LaneBaseline, "", "x-stress", "")
+	f(traffic.LaneBaseline, "", "x-stresses", "run-1")
+	f(traffic.LaneMatched, "", "x-stress", "run-1", "x-lane", "red")
+	f(traffic.LaneMatched, "red", "x-stress", "run-1")
+	f(traffic.LaneUnknown, "", "x-stress", "run-1", "x-lane", "tan")
+	f(traffic.LaneEscape, "red", "x-stress", "run-1", "x-lane", "blue")
+	counts := filter.Counts()
+	require.EqualValues(t, 3, counts.Escapes)
+	require.EqualValues(t, 2, counts.Refused())
+	require.Contains(t, counts.Rows, Row{Service: "packet", Reason: "stress", N: 2})
+}
+
+func TestIsolation(t *testing.T) {
+	table := shop(t).Table()
+	f := func(service string, c traffic.Color, rule Rule, ok bool) {
+		t.Helper()
+		gotRule, gotOK := table.Isolation(service, c)
+		require.Equal(t, ok, gotOK)
+		require.Equal(t, rule, gotRule)
+	}
+	f("packet", "red", Never, true)
+	f("packet", "blue", AbsentOrUnhealthy, true)
+	f("shake", "red", Absent, true)
+	f("shake", "blue", Never, false)
+	f("account", "red", Never, false)
+	f("packet", "", Never, false)
+	f("packet", Unknown, Never, false)
+	f("nobody", "red", Never, false)
+	carriesARule := build(t, Config{Services: map[string]Service{"s": {Endpoints: []string{"a:1"}, Lanes: map[traffic.Color]Lane{"red": {Fallback: rule(Absent)}}}}})
+	_, ok := carriesARule.Table().Isolation("s", "red")
+	require.False(t, ok, "a lane of nothing but a rule is the baseline")
+}

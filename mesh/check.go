@@ -20,6 +20,9 @@ func (c *Config) Check() error {
 	if err := checkTimeouts(c.Pos, &c.Timeouts); err != nil {
 		return err
 	}
+	if err := c.Tickets.check(c); err != nil {
+		return err
+	}
 	b := &book{config: c, lanes: c.lanesByService(), listeners: map[string]string{}, endpoints: map[string]instance{}, virtual: map[netip.AddrPort]string{}}
 	if c.Admin != "" {
 		if err := b.listen(c.Pos, "admin", c.Admin); err != nil {

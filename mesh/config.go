@@ -36,6 +36,9 @@ type Config struct {
 	// Timeouts hold for every service that does not set its own.
 	Timeouts Timeouts `yaml:"timeouts,omitempty"`
 
+	// Tickets confirm to those who send load that they reach a lane. Nil: never confirmed.
+	Tickets *Tickets `yaml:"tickets,omitempty"`
+
 	// Intercept takes connections that the kernel redirects here. Nil: none.
 	Intercept *Intercept `yaml:"intercept,omitempty"`
 
@@ -148,6 +151,7 @@ func Parse(name string, data []byte) (*Config, error) {
 func (c *Config) Effective() ([]byte, error) {
 	full := *c
 	full.Timeouts = c.Timeouts.or(defaults)
+	full.Tickets = c.Tickets.filled()
 	full.Services = make(map[string]*Service, len(c.Services))
 	for name, s := range c.Services {
 		filled := *s

@@ -171,6 +171,11 @@ func (t *ClientTLS) MinTLS() uint16 { return tlsVersion(t.MinVersion) }
 
 // CheckFiles reads the files that c names and reports the first thing wrong with one.
 func (c *Config) CheckFiles() error {
+	if c.Tickets != nil {
+		if _, err := c.TicketKeys(); err != nil {
+			return err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		s := c.Services[name]
 		if t := s.TLS; t != nil {

@@ -23,7 +23,8 @@ var (
 	descRequests = desc("requests_total", "Exchanges that are over.", "service", "caller", "lane", "lane_resolved", "reason", "code_class")
 	descFlags    = desc("request_flags_total", "Exchanges by how they ended, in Envoy's response flags.", "service", "caller", "lane", "flag")
 	descDuration = desc("request_duration_seconds", "From the first byte of the request to the last of the response.", "service", "caller", "lane")
-	descEscapes  = desc("lane_escapes_total", "Exchanges that tried to leave their lane and were refused.", "service", "caller")
+	descEscapes  = desc("lane_escapes_total", "Exchanges that tried to leave their lane and were refused, or were a replay's and had lost their colour.", "service", "caller")
+	descTickets  = desc("lane_challenges_total", "Questions whether a lane is here, by what was answered: issued is a ticket, refused none, limited try again.", "result")
 	descActive   = desc("requests_active", "Exchanges under way.")
 	descAccepted = desc("connections_accepted_total", "Connections of clients.")
 	descClosed   = desc("connections_closed_total", "Connections of clients that ended without an exchange that would tell why.", "reason")
@@ -42,7 +43,7 @@ var (
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descLoops, descRequests, descFlags, descDuration, descEscapes, descActive, descAccepted, descClosed, descOpen, descConnects, descNoConn,
+		descLoops, descRequests, descFlags, descDuration, descEscapes, descTickets, descActive, descAccepted, descClosed, descOpen, descConnects, descNoConn,
 		descIdle, descRetries, descUp, descGen, descBadGen, descTakeover, descEngine, descLogLines, descHandshakes, descShaking, descBadCerts, descExpiry,
 	} {
 		ch <- d
@@ -86,6 +87,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descOpen, sessions)
 	gauge(descIdle, idle)
 	gauge(descActive, c.p.Active())
+	count(descTickets, c.p.tickets.issued.Load(), "issued")
+	count(descTickets, c.p.tickets.refused.Load(), "refused")
+	count(descTickets, c.p.tickets.limited.Load(), "limited")
 	g := c.p.gen.Load()
 	if g.mesh.Intercept != nil {
 		c.p.collectRefused(count)
@@ -206,8 +210,11 @@ func (t *total) add(c *cell) {
 func byColor(totals map[series]*total) map[series]*total {
 	all := make(map[series]*total)
 	for k, t := range totals {
+		if k.reason == traffic.LaneChallenge { // nobody's traffic
+			continue
+		}
 		coarse := series{service: k.service, caller: k.caller}
-		if k.reason == traffic.LaneEscape {
+		if k.reason.Escaped() {
 			for _, n := range t.classes {
 				at(all, coarse).escapes += n
 			}

@@ -10,6 +10,9 @@ func (s *session) decide() {
 		s.reply(501, "CONNECT is not served here\n", 0)
 		return
 	}
+	if x.atServer() && s.challenged() {
+		return
+	}
 	filters := x.service.chain.filters
 	for x.depth < len(filters) {
 		f := filters[x.depth]

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/redlane/redlane/lanes"
+	"github.com/redlane/redlane/lanes/ticket"
 	"github.com/redlane/redlane/mesh"
 	"github.com/redlane/redlane/traffic"
 )
@@ -21,7 +22,8 @@ type generation struct {
 	newest   int           // the highest tag it knows
 	addrs    map[targetKey]bool
 	secured  *secured
-	live     []liveCount // per loop: exchanges that began on it and are not over
+	tickets  *ticket.Issuer // nil: none
+	live     []liveCount    // per loop: exchanges that began on it and are not over
 }
 
 // liveCount is written by one loop. It has a cache line of its own, because another loop's count is
@@ -54,17 +56,21 @@ type edge struct {
 // newGeneration builds number from c. Endpoints that old knows keep their health.
 func newGeneration(number uint64, c *mesh.Config, tls *secured, slots []Slot, loops int, old *generation) (*generation, error) {
 	var route *lanes.Filter
+	var issuer *ticket.Issuer
 	if old != nil && old.mesh == c { // only the slots changed
-		route = old.route
+		route, issuer = old.route, old.tickets
 	} else {
 		table, err := lanes.NewTable(c.LaneConfig())
 		if err != nil {
 			return nil, err
 		}
 		route = lanes.NewFilter(table)
+		if issuer, err = newIssuer(c); err != nil {
+			return nil, err
+		}
 	}
 	g := &generation{
-		number: number, mesh: c, slots: slots, route: route, secured: tls,
+		number: number, mesh: c, slots: slots, route: route, secured: tls, tickets: issuer,
 		services: make(map[string]*service, len(c.Services)),
 		edges:    make(map[int]*edge), gone: make(map[int]*edge), addrs: make(map[targetKey]bool), live: make([]liveCount, loops),
 	}

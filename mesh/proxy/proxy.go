@@ -40,6 +40,7 @@ type Proxy struct {
 	drained        atomic.Int32  // loops that have no client any more
 	serving        chan struct{} // closed when every loop runs
 	hand           *hand
+	tickets        tickets
 
 	life    context.Context // until Close, or the end of Run
 	end     context.CancelFunc

@@ -251,7 +251,9 @@ func streamsStayInTheirLane(t *testing.T, on edit) {
 			return "", err
 		}
 		defer c.Close()
-		io.WriteString(c, "GET / HTTP/1.1\r\nx-lane: red\r\n\r\n") // just bytes
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nx-lane: red\r\n\r\n"); err != nil { // just bytes; a reset is told once, here or below
+			return "", err
+		}
 		b := make([]byte, 16)
 		n, err := c.Read(b)
 		return string(b[:n]), err
