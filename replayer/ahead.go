@@ -19,18 +19,24 @@ type ahead struct {
 
 	mu struct {
 		sync.Mutex
+		horizon  uint64 // places from here on wait
+		passed   uint64 // items that due handed out
+		lastDue  time.Duration
 		items    []*item // from head on
 		head     int
 		opened   int // index into items
 		bytes    int64
 		ended    bool // nothing will be put any more
+		closed   bool // nothing more will be allowed
 		feeding  bool // the feed waits for space
 		starving bool // the pacer waits for items
 	}
 }
 
 func newAhead(limit int64) *ahead {
-	return &ahead{limit: limit, added: make(chan struct{}, 1), space: make(chan struct{}, 1)}
+	a := &ahead{limit: limit, added: make(chan struct{}, 1), space: make(chan struct{}, 1)}
+	a.mu.horizon = math.MaxUint64
+	return a
 }
 
 // never is the time of what does not happen.
@@ -44,6 +50,29 @@ func (a *ahead) put(it *item) (full bool) {
 	a.mu.bytes += it.cost
 	a.wake()
 	return a.mu.bytes >= a.limit
+}
+
+// allow lets items before place be released.
+func (a *ahead) allow(place uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.horizon = place
+	a.wake()
+}
+
+// close says that nothing more will be allowed.
+func (a *ahead) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.closed = true
+	a.wake()
+}
+
+// released is how many items due has handed out, and when the last of them was due.
+func (a *ahead) released() (n uint64, due time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.passed, a.mu.lastDue
 }
 
 // end says that nothing more will be put.
@@ -86,8 +115,9 @@ func (a *ahead) due(now, lead time.Duration, batch []*item, opens []uint64) (out
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	m := &a.mu
-	for m.head < len(m.items) && m.items[m.head].due <= now {
+	for m.head < len(m.items) && m.items[m.head].due <= now && m.items[m.head].place < m.horizon {
 		it := m.items[m.head]
+		m.passed, m.lastDue = m.passed+1, it.due
 		m.items[m.head] = nil
 		m.head++
 		m.bytes -= it.cost
@@ -106,10 +136,14 @@ func (a *ahead) due(now, lead time.Duration, batch []*item, opens []uint64) (out
 	}
 	if m.head == len(m.items) {
 		m.items, m.head, m.opened = m.items[:0], 0, 0
-		m.starving = !m.ended
-		return batch, opens, never, m.ended
+		ended = m.ended || m.closed
+		m.starving = !ended
+		return batch, opens, never, ended
 	}
-	next = m.items[m.head].due
+	if next = m.items[m.head].due; next <= now { // nobody has allowed it yet
+		m.starving = !m.closed
+		return batch, opens, never, m.closed
+	}
 	switch {
 	case m.opened < len(m.items):
 		next = min(next, m.items[m.opened].due-lead)
@@ -118,6 +152,32 @@ func (a *ahead) due(now, lead time.Duration, batch []*item, opens []uint64) (out
 	}
 	a.compact()
 	return batch, opens, next, false
+}
+
+// take appends to batch the first n items, due or not. ended says that there are no others.
+func (a *ahead) take(n int, batch []*item) (out []*item, ended bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m := &a.mu
+	for ; n > 0 && m.head < len(m.items); n-- {
+		it := m.items[m.head]
+		m.items[m.head] = nil
+		m.head++
+		m.bytes -= it.cost
+		batch = append(batch, it)
+	}
+	if m.feeding && m.bytes <= a.limit/4*3 {
+		m.feeding = false
+		token(a.space)
+	}
+	m.opened = max(m.opened, m.head)
+	if m.head < len(m.items) {
+		a.compact()
+		return batch, false
+	}
+	m.items, m.head, m.opened = m.items[:0], 0, 0
+	m.starving = !m.ended
+	return batch, m.ended
 }
 
 // compact moves the line to the front of its slice once the larger part of that is used up.

@@ -63,7 +63,7 @@ func BenchmarkReplay(b *testing.B) {
 		}
 	}()
 	b.ReportAllocs()
-	res, err := Run(b.Context(), Config{To: ln.Addr().String(), Lane: "red", Rate: conf.Rate{PerSecond: 1e7}, Timeout: time.Minute, Grace: time.Minute},
+	res, err := Run(b.Context(), Config{To: ln.Addr().String(), Lane: "red", UnsafeTarget: true, Rate: conf.Rate{PerSecond: 1e7}, Timeout: time.Minute, Grace: time.Minute},
 		&loopSource{x: exchange(1, 0, 0), n: uint64(b.N)})
 	require.NoError(b, err)
 	require.EqualValues(b, b.N, res.Ledger.Passed)
@@ -71,9 +71,9 @@ func BenchmarkReplay(b *testing.B) {
 }
 
 // What it takes to turn an exchange into bytes, on the feed's goroutine.
-func BenchmarkPlan(b *testing.B) {
+func BenchmarkRender(b *testing.B) {
 	cfg := Config{Lane: "red", Seed: 1}
-	p, x, it := newPlanner(&cfg), exchange(1, 0, 0), getItem()
+	p, x, it := plannerOf(cfg), exchange(1, 0, 0), new(item)
 	x.Request.Headers = append(x.Request.Headers, headers("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
 		"Accept", "*/*", "Cookie", "session=0123456789abcdef0123456789abcdef", "Baggage", "user=alice")...)
 	b.ReportAllocs()
@@ -86,7 +86,7 @@ func BenchmarkPlan(b *testing.B) {
 
 func TestPlanDoesNotAllocate(t *testing.T) {
 	cfg := Config{Lane: "red", Seed: 1}
-	p, x, it := newPlanner(&cfg), exchange(1, 0, 0), getItem()
+	p, x, it := plannerOf(cfg), exchange(1, 0, 0), new(item)
 	x.Request.Headers = append(x.Request.Headers, headers("Baggage", "user=alice,lane=blue")...)
 	require.Empty(t, p.plan(&x, it))
 	require.Zero(t, testing.AllocsPerRun(100, func() { p.plan(&x, it) }))

@@ -5,34 +5,55 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/replayer/rewrite"
 	"github.com/redlane/redlane/traffic"
 )
 
 // A client is the session machine of one loop: an engine.Handler that sends what the pacer releases.
 //
-//	pacer ─► inbox ─► drain ─► session: queue ─► begin ─► dial ─► send ─► OnData ─► finish ─► book
-//	                                     ▲                                            │
-//	                                     └──────────── next of the session ───────────┘
+//	pacer ─► inbox ─► drain ─► session: queue ─► advance ─► dial ─► send: flight ─► OnData ─► answered ─► book
+//	                                      ▲                                            │
+//	                                      └───────────────── next ─────────────────────┘
 type client struct {
-	loop    engine.Loop
-	clock   clock.Clock
-	start   time.Time // of the run; set before the first item comes
-	addr    string
-	timeout time.Duration
-	connect time.Duration
-	maxIdle int
-	window  *window
-	done    func() // an item is off the books
+	loop     engine.Loop
+	dialer   dialer
+	since    func() time.Duration // from the start of the run; set before the first item comes
+	timeout  time.Duration
+	connect  time.Duration
+	maxIdle  int
+	pipeline int // requests on their way at once, of a session whose recording pipelined them
+	window   *window
+	stock    *stock
+	done     func(n int)     // so many items are off the books
+	rewrite  *rewrite.Memory // what sessions learned; nil when nothing is rewritten
 
-	book     *book
-	sessions map[uint64]*session
-	conns    map[engine.Handle]*session
-	idle     idleList
-	response traffic.Message // of the head being looked at
-	stopped  bool            // nothing more is sent
-	reason   string          // why, once stopped: for the ledger
+	closedLoop bool          // a request is due when its turn has come
+	most       int           // sessions that are active at once; 0: any number
+	late       time.Duration // what would be sent later than this is dropped; 0: nothing
+	drops      bool          // what finds most sessions active is dropped
+	more       func()        // asks the pacer for more, in a closed loop
+
+	book      *book
+	live      *live         // of book, and of those before it
+	at        time.Duration // when this event is; 0 until somebody asks
+	sessions  map[uint64]*session
+	conns     []*session // by engine.Handle.Index
+	open      int        // connections, and those being opened
+	idle      idleList
+	turn      turnLine        // sessions that want to be active
+	active    int             // sessions that are
+	admitting bool            // admit is at work
+	extras    extras          // of Overload.Spawn
+	response  traffic.Message // of the head being looked at
+	stopped   bool            // nothing more is sent
+	reason    string          // why, once stopped: for the ledger
+
+	hands int      // items released and not off the books
+	spent struct { // off the books, not given back yet
+		items []*item
+		cost  int64
+	}
 
 	inbox struct {
 		sync.Mutex
@@ -69,11 +90,13 @@ func (c *client) drain() {
 	c.inbox.posted = false
 	c.inbox.Unlock()
 
+	c.at = 0
+	c.hands += len(items)
 	for _, it := range items {
 		c.release(it)
 	}
 	for _, id := range opens {
-		if c.stopped || len(c.conns) >= c.maxIdle {
+		if c.stopped || c.open >= c.maxIdle {
 			break // it will connect when it must
 		}
 		if s := c.session(id); s.state == closed {
@@ -82,9 +105,17 @@ func (c *client) drain() {
 	}
 	clear(items)
 	c.taken.items, c.taken.opens = items, opens
+	c.hunger()
 }
 
-func (c *client) now() time.Duration { return c.clock.Now().Sub(c.start) }
+// now is the time of this event, or of the last request sent in it: a clock is read once for an answer and
+// the request that follows it.
+func (c *client) now() time.Duration {
+	if c.at == 0 {
+		c.at = c.since()
+	}
+	return c.at
+}
 
 func (c *client) session(id uint64) *session {
 	s := c.sessions[id]
@@ -95,6 +126,9 @@ func (c *client) session(id uint64) *session {
 	return s
 }
 
+// of is the session whose connection h is.
+func (c *client) of(h engine.Handle) *session { return c.conns[h.Index()] }
+
 // release takes over an item that is due.
 func (c *client) release(it *item) {
 	if c.stopped {
@@ -104,123 +138,36 @@ func (c *client) release(it *item) {
 	s := c.session(it.session)
 	if it.start < s.recordedEnd {
 		c.book.pipelined++
+		it.piped = c.pipeline > 1
 	}
 	s.recordedEnd = max(s.recordedEnd, it.end)
 	s.had = s.had || !it.opens
-	if s.now != nil {
-		c.book.waited++
-		s.push(it)
-		return
-	}
-	c.begin(s, it)
-}
-
-// begin makes it the request on its way. Its session has none.
-func (c *client) begin(s *session, it *item) {
-	c.idle.remove(s)
-	s.now = it
-	s.answer.reset()
-	switch s.state {
-	case open:
-		s.kept = true
-		c.send(s)
-	case dialling:
-	default:
-		c.dial(s)
-	}
-}
-
-func (c *client) dial(s *session) {
-	s.kept = false
-	s.state = dialling
-	c.book.connections++
-	if s.had {
-		c.book.reconnects++
-	}
-	s.had = true
-	s.h = c.loop.Dial(c.addr, c.connect)
-	c.conns[s.h] = s
-}
-
-// send gives the request on its way to the connection, the first time or again.
-func (c *client) send(s *session) {
-	it := s.now
-	if it.sent == unsent {
-		it.sent = c.now()
-		it.ready = min(max(it.due, s.freeAt), it.sent)
-		c.book.send(it)
-	}
-	c.loop.Arm(s.h, c.timeout)
-	c.loop.Send(s.h, it.wire)
-}
-
-// answered ends the request on its way with a whole response.
-func (c *client) answered(s *session, now time.Duration) {
-	it := s.now
-	c.book.answer(it, s.answer.status, now)
-	c.off(it)
-	s.now, s.freeAt = nil, now
-}
-
-// failed ends the request on its way without one.
-func (c *client) failed(s *session, reason string) {
-	now := c.now()
-	c.book.fail(s.now, reason, now)
-	c.off(s.now)
-	s.now, s.freeAt = nil, now
-}
-
-// lose ends an item that is not on its way.
-func (c *client) lose(it *item, reason string) {
-	c.book.fail(it, reason, c.now())
-	c.off(it)
-}
-
-// off takes it off the books, and gives its memory back.
-func (c *client) off(it *item) {
-	c.window.give(it.cost)
-	putItem(it)
-	c.done()
-}
-
-// next goes on with the session after the request on its way has ended.
-func (c *client) next(s *session) {
-	if it := s.pop(); it != nil {
-		c.begin(s, it)
-		return
-	}
-	c.rest(s)
-}
-
-// rest makes s idle, or forgets it when it has no connection.
-func (c *client) rest(s *session) {
-	if s.state != open {
+	if c.drops && !s.active && c.active >= c.most {
+		c.lose(it, dropOverload)
 		c.forget(s)
 		return
 	}
-	s.answer.reset()
-	c.loop.Arm(s.h, 0)
-	c.idle.add(s)
-	if c.idle.n > c.maxIdle {
-		oldest := c.idle.oldest
-		c.book.idleClosed++
-		c.loop.Close(oldest.h)
-		c.lost(oldest)
-		c.forget(oldest)
+	waits := s.busy()
+	if waits && !it.piped {
+		if extra := c.extra(); extra != nil {
+			s, waits = extra, false
+			c.book.spawned++
+		}
+	}
+	s.queue.push(it)
+	c.advance(s)
+	if waits && s.queue.tail == it {
+		c.book.waited++
 	}
 }
 
-// lost notes that s has no connection any more.
-func (c *client) lost(s *session) {
-	delete(c.conns, s.h)
-	c.idle.remove(s)
-	s.state, s.h = closed, 0
-}
-
-// forget drops s when nothing holds it: a session without a connection is only a number.
-func (c *client) forget(s *session) {
-	if s.state == closed && s.now == nil && s.head == nil {
-		delete(c.sessions, s.id)
+// each calls f for every session. f may forget it.
+func (c *client) each(f func(*session)) {
+	for _, s := range c.sessions {
+		f(s)
+	}
+	for _, s := range c.extras.all {
+		f(s)
 	}
 }
 
@@ -228,43 +175,61 @@ func (c *client) forget(s *session) {
 func (c *client) stop(reason string) {
 	c.stopped, c.reason = true, reason
 	c.drain()
-	for _, s := range c.sessions {
-		for it := s.pop(); it != nil; it = s.pop() {
-			c.lose(it, reason)
-		}
-		if s.now != nil && s.now.sent == unsent {
-			c.lose(s.now, reason)
-			s.now = nil
-			if s.state != closed {
-				c.loop.Close(s.h)
-				c.lost(s)
+	c.turn, c.most = turnLine{}, 0
+	c.each(func(s *session) {
+		var again line // sent before, on a connection that broke
+		for it := s.queue.pop(); it != nil; it = s.queue.pop() {
+			if it.sent != unsent {
+				again.push(it)
+			} else {
+				c.lose(it, reason)
 			}
-			c.forget(s)
 		}
-	}
+		s.queue, s.lined, s.behind = again, false, nil
+		switch {
+		case s.state == closed && s.queue.n > 0:
+			c.advance(s)
+		case s.state == dialling && !s.busy():
+			c.loop.Close(s.h)
+			c.lost(s)
+		}
+		c.forget(s)
+	})
+	c.giveBack()
 }
 
 // abort ends everything that is still on its way. stop comes first.
 func (c *client) abort() {
-	for _, s := range c.sessions {
-		if s.now != nil {
-			c.loop.Reset(s.h)
-			c.lost(s)
-			c.failed(s, dropUnanswered)
+	c.each(func(s *session) {
+		if s.busy() {
+			if s.state != closed {
+				c.loop.Reset(s.h)
+				c.lost(s)
+			}
+			c.abandon(s, dropUnanswered)
 		}
 		c.forget(s)
-	}
+	})
+	c.giveBack()
 }
 
 // settle enters what is left after the driver has ended, whyever it did. There are no events any more.
 func (c *client) settle(reason string) {
 	c.stopped, c.reason = true, reason
 	c.drain()
-	for _, s := range c.sessions {
-		if s.now != nil {
-			c.failed(s, dropUnanswered)
-		}
-		for it := s.pop(); it != nil; it = s.pop() {
+	c.each(func(s *session) { c.abandon(s, reason) })
+	c.giveBack()
+}
+
+// abandon ends all that s has: what was sent as unanswered, the rest under reason.
+func (c *client) abandon(s *session, reason string) {
+	for it := s.flight.pop(); it != nil; it = s.flight.pop() {
+		c.lose(it, dropUnanswered)
+	}
+	for it := s.queue.pop(); it != nil; it = s.queue.pop() {
+		if it.sent != unsent {
+			c.lose(it, dropUnanswered)
+		} else {
 			c.lose(it, reason)
 		}
 	}
@@ -275,16 +240,5 @@ func (c *client) OnAccept(engine.Handle, int, netip.AddrPort, netip.AddrPort) {
 	panic("BUG: a replayer has no listener")
 }
 
-// OnDial sends what has been waiting for the connection.
-func (c *client) OnDial(h engine.Handle) {
-	s := c.conns[h]
-	s.state, s.freeAt = open, c.now()
-	if s.now != nil {
-		c.send(s)
-		return
-	}
-	c.rest(s)
-}
-
-// OnWritable needs nothing: one request at a time is queued.
+// OnWritable needs nothing: no more than a few requests are queued.
 func (c *client) OnWritable(engine.Handle) {}

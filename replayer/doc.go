@@ -12,9 +12,12 @@
 //   - Every exchange read is in the ledger: answered, or dropped for a reason. What cannot be sent as it
 //     was is not sent.
 //   - Memory is bounded by Config.Window. A run that needs more is invalid, and says so.
-//   - Deny by default: without a lane nothing is sent, unless that was asked for in so many words.
-//   - Same recording, same seed: the same bytes are sent.
+//   - Deny by default: without a lane nothing is sent, nor to a target that does not confirm by a ticket that
+//     it is that lane, unless that was asked for in so many words.
+//   - Every request says that it is a replay's (lanes.StressHeader), whatever else it says.
+//   - Of a run that many share (Part, replayer/fleet), each sends its own places and nothing beyond its Mark.
+//   - Same recording, same seed, same run id: the same bytes are sent.
 //
-// A program that replays at high rates sets GOMAXPROCS to one more than the workers: the pacer has a
-// thread of its own, and waits for a P when all are taken.
+// A program that replays at high rates sets GOMAXPROCS to two more than the workers: the pacer has a
+// thread of its own and keeps its P while it sleeps, and the feed needs one too.
 package replayer

@@ -43,6 +43,8 @@ func Example() {
 		To:   target.URL,
 		Lane: "red",
 		Rate: conf.Rate{Times: 20},
+
+		UnsafeTarget: true, // a plain server, which confirms no lane
 	}, new(shakes))
 	if err != nil {
 		fmt.Println(err)

@@ -3,11 +3,13 @@ package replayer
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -16,10 +18,32 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/redlane/redlane/internal/engine/choose"
 	"github.com/redlane/redlane/traffic"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// testEngine is the engine of the tests that name none: all of them run on each.
+var testEngine string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	for _, testEngine = range choose.Names {
+		if testing.Verbose() {
+			fmt.Println("engine", testEngine)
+		}
+		if code := m.Run(); code != 0 {
+			fmt.Println("engine", testEngine)
+			os.Exit(code)
+		}
+		if f := flag.Lookup("test.bench"); f.Value.String() != "" {
+			break
+		}
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
 
 // A memorySource yields its exchanges in bytes that it spoils at the next call, as the interface allows.
 type memorySource struct {
@@ -206,6 +230,12 @@ func replayFrom(t *testing.T, cfg Config, src traffic.Source) *Result {
 	if cfg.Lane == "" && !cfg.AllowBaseline {
 		cfg.Lane = "red"
 	}
+	if cfg.TicketKeys == nil {
+		cfg.UnsafeTarget = true
+	}
+	if cfg.Engine == "" {
+		cfg.Engine = testEngine
+	}
 	if cfg.LagLimit == 0 {
 		cfg.LagLimit = time.Hour // a loaded test machine may be late; tests that mean lag set it
 	}
@@ -239,4 +269,12 @@ func requireConsistent(t require.TestingT, res *Result) {
 		statuses += n
 	}
 	require.Equal(t, answered, statuses)
+}
+
+func plannerOf(cfg Config) *planner {
+	r, err := newRoutes(cfg.Routes, 100)
+	if err != nil {
+		panic(err)
+	}
+	return newPlanner(&cfg, r)
 }

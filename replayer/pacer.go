@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redlane/redlane/internal/chance"
 	"github.com/redlane/redlane/internal/clock"
 )
 
@@ -20,13 +21,17 @@ type pacer struct {
 	loops int
 	post  func(loop int, batch []*item, opens []uint64) // must not hold on to the slices
 
+	hungry   chan struct{} // of a closed loop: a token when somebody could send more
 	released atomic.Uint64 // items so far
 }
 
 const (
-	// slot is the shortest sleep. A sleep costs about 40 µs whatever was asked for, so due times closer
-	// together than this share a wake-up; no request is late for it by more.
-	slot = 50 * time.Microsecond
+	// slot is the shortest sleep after a large batch. A sleep, and waking the loops after it, costs some 20 µs of
+	// CPU whatever is sent, so due times closer together than this share a wake-up; no request is late for
+	// it by more. Each request of the batch before lets it grow by step: up to some 50,000 a second it stays
+	// short, and at low rates nobody waits for others. At 100,000/s this took a seventh off the CPU of a request.
+	slot = 250 * time.Microsecond
+	step = 10 * time.Microsecond
 	// lead is how long before its first request is due a session connects.
 	lead = 100 * time.Millisecond
 )
@@ -74,11 +79,54 @@ func (p *pacer) run(ctx context.Context) (last time.Duration) {
 			case <-ctx.Done():
 			}
 		default:
-			next = min(max(next, now+slot), now+time.Hour) // a due time may be too far for a time.Time
-			_ = p.clock.SleepUntil(ctx, p.start.Add(next)) // an early end is seen above
+			pause := min(step*time.Duration(max(len(due), 1)), slot)
+			next = min(max(next, now+pause), now+time.Hour) // a due time may be too far for a time.Time
+			_ = p.clock.SleepUntil(ctx, p.start.Add(next))  // an early end is seen above
 		}
 	}
 	return last
+}
+
+// A closed loop is given closedBatch items at a time, whenever one of its clients has fewer than closedLow: few
+// enough to stay in the cache, and so many that the sessions at work among them keep everybody busy.
+const (
+	closedBatch = 1024
+	closedLow   = 512
+)
+
+// runClosed releases items as fast as they are answered.
+func (p *pacer) runClosed(ctx context.Context) (last time.Duration) {
+	var items []*item
+	batches := make([][]*item, p.loops)
+	for ctx.Err() == nil {
+		var ended bool
+		items, ended = p.ahead.take(closedBatch, items[:0])
+		for _, it := range items {
+			loop := loopOf(it.session, p.loops)
+			batches[loop] = append(batches[loop], it)
+		}
+		p.released.Add(uint64(len(items)))
+		for loop, batch := range batches {
+			if len(batch) > 0 {
+				p.post(loop, batch, nil)
+				clear(batch)
+				batches[loop] = batch[:0]
+			}
+		}
+		wait := p.hungry
+		switch {
+		case ended:
+			return 0
+		case len(items) == 0:
+			wait = p.ahead.added
+		}
+		clear(items)
+		select {
+		case <-wait:
+		case <-ctx.Done():
+		}
+	}
+	return 0
 }
 
 // loopOf spreads sessions over loops: all of a session on one, so that its order needs no lock.
@@ -86,10 +134,4 @@ func loopOf(session uint64, loops int) int {
 	return int(mix(session) % uint64(loops))
 }
 
-// mix is the finaliser of splitmix64: every bit of the result depends on every bit of x.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
+func mix(x uint64) uint64 { return chance.Mix(x) }

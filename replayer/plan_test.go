@@ -3,7 +3,9 @@ package replayer
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +35,7 @@ func TestPlanChangesOnlyWhatItMust(t *testing.T) {
 		x := recorded(t, in, "")
 		cfg.Seed = 7
 		var it item
-		require.Empty(t, newPlanner(&cfg).plan(&x, &it))
+		require.Empty(t, plannerOf(cfg).plan(&x, &it))
 		require.Equal(t, strings.ReplaceAll(want, "ID", id), string(it.wire))
 	}
 	red := Config{Lane: "red"}
@@ -57,7 +59,7 @@ func TestPlanRefusesWhatItCannotSendWhole(t *testing.T) {
 		change(&x)
 		var it item
 		cfg := Config{Lane: "red"}
-		require.Equal(t, want, newPlanner(&cfg).plan(&x, &it))
+		require.Equal(t, want, plannerOf(cfg).plan(&x, &it))
 	}
 	f("", func(*traffic.Exchange) {})
 	f("no-request", func(x *traffic.Exchange) { x.Request.Reset() })
@@ -146,7 +148,7 @@ func FuzzPlan(f *testing.F) {
 		}
 		var it item
 		cfg := Config{Lane: "red"}
-		if newPlanner(&cfg).plan(&x, &it) != "" {
+		if plannerOf(cfg).plan(&x, &it) != "" {
 			return
 		}
 		var m traffic.Message
@@ -178,4 +180,49 @@ func FuzzPlan(f *testing.F) {
 		}
 		require.Equal(t, 1, lanes)
 	})
+}
+
+// leanSource notes whether it was asked to leave responses out.
+type leanSource struct {
+	memorySource
+	asked bool
+}
+
+func (s *leanSource) SkipResponses() { s.asked = true }
+
+func TestResponsesAreNotReadForNothing(t *testing.T) {
+	src := new(leanSource)
+	run, err := newRun(Config{To: "127.0.0.1:1", Lane: "red", UnsafeTarget: true})
+	require.NoError(t, err)
+	run.newFeed(src)
+	require.True(t, src.asked)
+}
+
+// Whatever comes when, it goes out by start; what comes in order costs the heap nothing.
+func TestOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 0))
+	for _, jitter := range []int{1, 5, 300} {
+		var o order
+		var got []*item
+		for i := range 2000 {
+			o.put(&item{start: int64(i + r.IntN(jitter)), arrival: uint64(i)})
+			if jitter == 1 {
+				require.Empty(t, o.heap)
+			}
+			if o.len() > 400 {
+				got = append(got, o.take())
+			}
+		}
+		require.Len(t, o.left(), o.len())
+		for o.len() > 0 {
+			got = append(got, o.take())
+		}
+		require.Len(t, got, 2000)
+		require.True(t, slices.IsSortedFunc(got, func(a, b *item) int {
+			if before(a, b) {
+				return -1
+			}
+			return 1
+		}))
+	}
 }

@@ -3,44 +3,59 @@ package replayer
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/internal/engine"
-	"github.com/redlane/redlane/internal/hdr"
 )
 
 // Progress is how a run stands, for people who watch.
 type Progress struct {
 	Elapsed  time.Duration // since due time 0
+	Read     uint64        // exchanges of the recording
+	Refused  uint64        // of them, cannot be sent
 	Released uint64        // requests that have been due
 	Sent     uint64
 	Answered uint64
-	Failed   uint64 // no answer, or 500 and above
-	Waiting  uint64 // due, and neither answered nor failed
+	Failed   uint64         // no answer, or 500 and above
+	Waiting  uint64         // due, and neither answered nor failed
+	Errors   Errors         // of Failed
+	Statuses map[int]uint64 // answers by status; the receiver's to keep
+
+	// Left is until the last request is due, as far as the recording has been read; Whole says that it has been
+	// read to its end.
+	Left  time.Duration
+	Whole bool
 
 	// Of the last second.
 	Asked, Achieved float64       // requests due and sent, per second
-	P99, LagP99     time.Duration // latency from the due time, and lag; of those due then and over by now
+	P50, P99        time.Duration // latency from the due time, of those over in it
+	LagP50, LagP99  time.Duration // from the due time to sending, of those over in it
 }
 
-// A reporter calls Config.Progress once a second.
+// A reporter takes the loops' cells once a second, and calls Config.Progress when there is one.
 type reporter struct {
 	clock  clock.Clock
 	start  time.Time
 	pacer  *pacer
+	feed   *feed
 	driver engine.Driver
-	books  []*book
+	keeper *keeper
 	report func(Progress)
 }
 
 func (r *reporter) run(ctx context.Context) {
 	var last Progress
-	for second := 0; ; second++ {
-		if r.clock.SleepUntil(ctx, r.start.Add(time.Duration(second+1)*time.Second)) != nil {
+	for second := 1; ; second++ {
+		if r.clock.SleepUntil(ctx, r.start.Add(time.Duration(second)*time.Second)) != nil {
 			return
 		}
-		p := r.look(second)
+		recent := r.keeper.sweep(r.driver)
+		if r.report == nil {
+			continue
+		}
+		p := r.look(&recent)
 		if took := (p.Elapsed - last.Elapsed).Seconds(); took > 0 {
 			p.Asked = float64(p.Released-last.Released) / took
 			p.Achieved = float64(p.Sent-last.Sent) / took
@@ -50,36 +65,23 @@ func (r *reporter) run(ctx context.Context) {
 	}
 }
 
-// look counts, and asks every loop for the times of the second that has just ended.
-func (r *reporter) look(second int) (p Progress) {
+// look counts. recent is what was over in the last second.
+func (r *reporter) look(recent *Stats) (p Progress) {
 	p.Released = r.pacer.released.Load()
 	p.Elapsed = r.clock.Now().Sub(r.start)
-	for _, b := range r.books {
+	p.Read, p.Refused = r.feed.live.accepted.Load(), r.feed.live.refused.Load()
+	p.Whole = r.feed.live.ended.Load() // before until, which does not change after it
+	p.Left = max(0, time.Duration(r.feed.live.until.Load())-p.Elapsed)
+	for _, b := range r.keeper.books {
 		p.Sent += b.live.sent.Load()
 		p.Failed += b.live.failed.Load()
 		p.Answered += b.live.answered.Load()
 		p.Waiting += b.live.over.Load()
 	}
 	p.Waiting = max(p.Released, p.Waiting) - p.Waiting
-	// A loop may still run what was posted here when the driver ends and Each stops waiting for it.
-	merged := make(chan [2]hdr.Hist, len(r.books))
-	r.driver.Each(func(_ engine.Loop, h engine.Handler) {
-		var part [2]hdr.Hist
-		for key, c := range h.(*client).book.cells {
-			if key.second == second {
-				part[0].Merge(&c.Due)
-				part[1].Merge(&c.Lag)
-			}
-		}
-		merged <- part
-	})
-	var due, lag hdr.Hist
-	for range len(merged) {
-		part := <-merged
-		due.Merge(&part[0])
-		lag.Merge(&part[1])
-	}
-	p.P99, p.LagP99 = due.Quantile(0.99), lag.Quantile(0.99)
+	p.Errors, p.Statuses = r.keeper.total.Errors, maps.Clone(r.keeper.statuses)
+	p.P50, p.P99 = recent.Due.Quantile(0.5), recent.Due.Quantile(0.99)
+	p.LagP50, p.LagP99 = recent.Lag.Quantile(0.5), recent.Lag.Quantile(0.99)
 	return p
 }
 

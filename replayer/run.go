@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/internal/engine"
 	"github.com/redlane/redlane/traffic"
 )
@@ -18,27 +19,48 @@ import (
 // The Result is nil only when nothing was sent: a Config that is not right, or a target that cannot be
 // reached. With any other error, from src or the driver, it tells how far the run came.
 func Run(ctx context.Context, cfg Config, src traffic.Source) (*Result, error) {
-	if err := cfg.check(); err != nil {
-		return nil, err
-	}
-	addr, err := target(ctx, cfg.To)
+	r, err := newRun(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := probe(ctx, cfg.To, addr, &cfg); err != nil {
+	to, err := lookUp(ctx, &r.cfg)
+	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, window: newWindow(int64(cfg.Window))}
-	r.ahead = newAhead(int64(cfg.Window) / 4)
-	r.driver, err = cfg.Driver(cfg.Workers, func(l engine.Loop) engine.Handler { return r.newClient(l, addr) })
+	if err := to.probe(ctx, r.cfg.Connect); err != nil {
+		return nil, err
+	}
+	r.guard = newGuard(&r.cfg, to)
+	if err := r.guard.confirm(ctx, cfg.Ticket); err != nil {
+		return nil, err
+	}
+	r.ahead = newAhead(r.readAhead())
+	r.driver, err = to.newDriver(&r.cfg, func(l engine.Loop) engine.Handler { return r.newClient(l, to) })
 	if err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
 	}
-	r.feed = &feed{
-		src: src, planner: newPlanner(&cfg), schedule: Schedule{Rate: cfg.Rate}, reorder: cfg.Reorder,
-		window: r.window, ahead: r.ahead, clock: cfg.Clock, primed: make(chan struct{}),
+	r.feed = r.newFeed(src)
+	var books []*book
+	for _, c := range r.clients {
+		books = append(books, c.book)
 	}
+	r.keeper = newKeeper(r.routes, books)
 	return r.run(ctx)
+}
+
+// newRun checks cfg, and fills in its defaults.
+func newRun(cfg Config) (*run, error) {
+	if err := cfg.check(); err != nil {
+		return nil, &ConfigError{err}
+	}
+	routes, err := newRoutes(cfg.Routes, cfg.MaxRoutes)
+	if err != nil {
+		return nil, &ConfigError{fmt.Errorf("replay: %w", err)}
+	}
+	return &run{
+		cfg: cfg, routes: routes, dropped: dropInterrupted,
+		window: newWindow(int64(cfg.Window)), stock: &stock{limit: int64(cfg.Window)}, hungry: make(chan struct{}, 1),
+	}, nil
 }
 
 // A run is one call of Run.
@@ -47,12 +69,18 @@ func Run(ctx context.Context, cfg Config, src traffic.Source) (*Result, error) {
 //	      └ goroutine ┘    └ thread ┘          └ driver's loops ┘
 type run struct {
 	cfg     Config
+	routes  *routes
+	guard   *guard
+	dropped string // why what was not sent was not, when the run ends early
 	window  *window
 	ahead   *ahead
+	stock   *stock
 	feed    *feed
 	pacer   *pacer
 	driver  engine.Driver
 	clients []*client
+	keeper  *keeper
+	hungry  chan struct{} // a token when a client of a closed loop has too little to send
 
 	// outstanding counts items that were released and are not in the books yet.
 	outstanding sync.WaitGroup
@@ -62,15 +90,43 @@ type run struct {
 // prime is the longest time a run waits for the feed to read ahead before it starts.
 const prime = time.Second
 
-func (r *run) newClient(l engine.Loop, addr string) engine.Handler {
-	c := &client{
-		loop: l, clock: r.cfg.Clock, addr: addr, timeout: r.cfg.Timeout, connect: r.cfg.Connect, window: r.window,
-		maxIdle: (r.cfg.MaxIdle + r.cfg.Workers - 1) / r.cfg.Workers,
-		done:    r.outstanding.Done,
-		book:    newBook(r.cfg.Lane), sessions: make(map[uint64]*session), conns: make(map[engine.Handle]*session),
+// readAhead is how many bytes of items the feed may be ahead of the pacer: a quarter of the window, so that a
+// disk may be slow for a moment. A closed loop waits for a slow disk, and has its items in the cache.
+func (r *run) readAhead() int64 {
+	if r.cfg.Closed {
+		return min(int64(r.cfg.Window)/4, 1<<20)
 	}
+	return int64(r.cfg.Window) / 4
+}
+
+func (r *run) newClient(l engine.Loop, to *target) engine.Handler {
+	cfg, i := &r.cfg, len(r.clients)
+	c := &client{
+		loop: l, dialer: to.dialer(l), timeout: cfg.Timeout, connect: cfg.Connect, window: r.window, stock: r.stock,
+		maxIdle: share(cfg.MaxIdle, i, cfg.Workers), pipeline: cfg.Pipeline,
+		done:       func(n int) { r.outstanding.Add(-n) },
+		closedLoop: cfg.Closed, more: func() { token(r.hungry) },
+		most: share(cfg.InFlight, i, cfg.Workers), late: cfg.Overload.Drop, drops: cfg.InFlight > 0 && cfg.Overload.Drop > 0,
+		extras: extras{most: share(cfg.Overload.Spawn, i, cfg.Workers)},
+		book:   newBook(cfg.Lane, r.routes), sessions: make(map[uint64]*session),
+	}
+	if c.book.stream = cfg.Stream; c.book.stream != nil {
+		c.book.page = NewBatch()
+	}
+	if r.cfg.Rewrite != nil {
+		c.rewrite = r.cfg.Rewrite.NewMemory(r.cfg.Workers)
+	}
+	c.live = c.book.live
 	r.clients = append(r.clients, c)
 	return c
+}
+
+// share is what loop i of n has of all there is.
+func share(all, i, n int) int {
+	if i < all%n {
+		return all/n + 1
+	}
+	return all / n
 }
 
 func (r *run) run(outer context.Context) (*Result, error) {
@@ -84,15 +140,30 @@ func (r *run) run(outer context.Context) (*Result, error) {
 		}
 		return err
 	})
-	r.waitPrimed(ctx)
-
-	// From here on due times mean something. The first connections are opened before the first is.
-	start := r.cfg.Clock.Now().Add(lead)
-	for _, c := range r.clients {
-		c.start = start
+	guarding := ended(func() {
+		if err := r.guard.watch(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	start, beginErr := r.begin(ctx)
+	if beginErr != nil {
+		cancel(beginErr) // and go on, to leave nothing behind
 	}
-	r.feed.start.Store(&start)
-	r.pacer = &pacer{clock: r.cfg.Clock, start: start, ahead: r.ahead, loops: len(r.clients), post: r.post}
+	// From here on due times mean something. The first connections are opened before the first is.
+	since := clock.Stopwatch(r.cfg.Clock, start)
+	for _, c := range r.clients {
+		c.since, c.book.start = since, start
+	}
+	r.pacer = &pacer{clock: r.cfg.Clock, start: start, ahead: r.ahead, loops: len(r.clients), post: r.post, hungry: r.hungry}
+	pace := r.pacer.run
+	if r.cfg.Closed {
+		pace = r.pacer.runClosed
+	} else {
+		r.feed.start.Store(&start)
+	}
+	if r.cfg.Part != nil {
+		r.cfg.Part.attach(r)
+	}
 
 	driverCtx, stopDriver := context.WithCancel(context.WithoutCancel(outer))
 	driving := spawn(func() error {
@@ -105,13 +176,19 @@ func (r *run) run(outer context.Context) (*Result, error) {
 	reportCtx, stopReport := context.WithCancel(ctx)
 	reporting := ended(func() { r.report(reportCtx, start) })
 
-	last := r.pacer.run(ctx)
+	last := pace(ctx)
 	interrupted := r.finish(ctx)
+	lost := lostLane(ctx)
 	stopReport()
 	<-reporting
 	stopDriver()
 	driveErr := <-driving
 	cancel(nil) // the feed may wait for room that nobody needs any more
 	feedErr := <-feeding
-	return r.result(start, last, interrupted, feedErr, driveErr)
+	<-guarding
+	res, err := r.result(start, last, interrupted, beginErr, feedErr, driveErr)
+	if res.Target = r.guard.target(); lost != nil {
+		res.Stopped = lost.Error()
+	}
+	return res, err
 }

@@ -1,10 +1,12 @@
 package replayer
 
 import (
-	"math"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redlane/redlane/internal/conf"
+	"github.com/redlane/redlane/replayer/shape"
 )
 
 // A Schedule gives every exchange of a recording its due time, counted from the start of the run. It is
@@ -13,45 +15,90 @@ import (
 //	recorded   |──────|───|───────────────|────────|      Start of each exchange, from the first on
 //	2x         |───|─|───────|────|                       (Start - first Start) / 2
 //	2000/s     |────|────|────|────|                      place in the recording / 2000
+//	0/s..9/s   |──────────|─────|───|──|─|                where the area under the rate reaches the place
 //
-// Every due time comes from the recording, never from the due time before it: what one rounding or one
-// late wake-up costs is not handed on, and there is no drift.
+// Every due time comes from the recording or the shape, never from the due time before it: what one
+// rounding or one late wake-up costs is not handed on, and there is no drift.
 type Schedule struct {
-	Rate conf.Rate // the zero Rate is 1x
+	Shape *shape.Shape  // required
+	For   time.Duration // nothing is due at For or later; 0 means no end
 
-	first int64 // Start of the first exchange
-	n     uint64
+	pace  *shape.Pace
 	last  time.Duration
+	ended bool
 }
 
-// Next is the due time of the next exchange, whose recorded Start is start. Due times never go back: an
-// exchange that comes out of order is due with the one before it, and moved reports that it was moved.
-func (s *Schedule) Next(start int64) (due time.Duration, moved bool) {
-	if s.n == 0 {
-		s.first = start
+// Next is the due time of the next exchange, whose recorded Start is start; ok is false when the shape has
+// ended. Due times never go back: an exchange that comes out of order is due with the one before it, and
+// moved reports that it was moved.
+func (s *Schedule) Next(start int64) (due time.Duration, moved, ok bool) {
+	if s.pace == nil {
+		s.pace = s.Shape.Pace()
 	}
-	if s.Rate.PerSecond > 0 {
-		due = clamp(float64(s.n) * (float64(time.Second) / s.Rate.PerSecond))
-	} else {
-		due = s.recorded(start)
-		moved = due < s.last
+	due, ok = s.pace.Next(start)
+	if !ok || s.ended || s.For > 0 && due >= s.For {
+		s.ended = true
+		return s.last, false, false
 	}
+	moved = due < s.last
 	s.last = max(s.last, due)
-	s.n++
-	return s.last, moved
+	return s.last, moved, true
 }
 
-func (s *Schedule) recorded(start int64) time.Duration {
-	if s.Rate.Times == 0 || s.Rate.Times == 1 {
-		return time.Duration(start - s.first)
+// unfilled is how much of a shape that ends by itself is left when there are no more exchanges.
+func (s *Schedule) unfilled() time.Duration {
+	span, bounded := s.Shape.Span()
+	if s.For > 0 {
+		span = min(span, s.For)
 	}
-	return clamp(float64(start-s.first) / s.Rate.Times)
+	if last := s.last; bounded && !s.ended {
+		if _, _, more := s.Next(0); more {
+			return span - last
+		}
+	}
+	return 0
 }
 
-// clamp rounds ns to a Duration; what is longer than one can hold (292 years) is the longest.
-func clamp(ns float64) time.Duration {
-	if ns >= math.MaxInt64 {
-		return math.MaxInt64
+// checkShape makes Rate a shape when there is no other.
+func (c *Config) checkShape() (err error) {
+	switch {
+	case c.For < 0:
+		return errors.New("replay: for: must not be negative")
+	case c.Shape != nil && c.Rate != (conf.Rate{}):
+		return errors.New("replay: a rate and a shape at once")
+	case c.Closed && c.For > 0:
+		return errors.New("replay: for: a closed loop has no due times that could end; leave one of them out")
+	case c.Shape != nil:
+		if _, bounded := c.Shape.Span(); bounded && c.Closed {
+			return fmt.Errorf("replay: shape %s: a closed loop has no due times; leave one of them out", c.Shape)
+		}
+		return nil
+	case c.Rate.Times != 0 && c.Rate.PerSecond != 0:
+		return errors.New("replay: rate: a multiple and a number per second at once")
+	case c.Rate == (conf.Rate{}):
+		c.Rate.Times = 1
 	}
-	return time.Duration(math.Round(ns))
+	if c.Rate.Times != 0 {
+		c.Shape, err = shape.Recorded(c.Rate.Times)
+	} else {
+		c.Shape, err = shape.Constant(c.Rate.PerSecond)
+	}
+	if err != nil {
+		return fmt.Errorf("replay: rate %s: want a rate above 0 such as 5x or 2000/s: %w", c.Rate, err)
+	}
+	return nil
+}
+
+// Asked is the rate or the shape as it is written, or that there is none.
+func (c *Config) Asked() string {
+	if c.Closed {
+		return rateClosed
+	}
+	if c.Rate == (conf.Rate{}) && c.Shape == nil {
+		return "1x"
+	}
+	if c.Rate != (conf.Rate{}) {
+		return c.Rate.String()
+	}
+	return c.Shape.String()
 }

@@ -7,25 +7,35 @@ import (
 	"github.com/redlane/redlane/internal/wire/http1"
 )
 
-// A session replays the exchanges of one recorded session, one after the other, on a connection of its
-// own. It is kept while it has a connection or something to send.
+// A session replays the exchanges of one recorded session, in their order, on a connection of its own. It
+// is kept while it has a connection or something to send.
 //
-//	          dial              OnDial            first request          answer, more waiting
-//	closed ─────────► dialling ────────► open idle ────────────► busy ──┐ ◄──────────────────┘
-//	   ▲                  │                  │ ▲                   │     └─ answer, nothing waiting ─► idle
-//	   └── OnClosed ──────┘◄─ close, reset ──┘ └───────────────────┘
+//	          dial              OnDial             first request          answer, more waiting
+//	closed ─────────► dialling ────────► open, idle ────────────► busy ──┐ ◄──────────────────┘
+//	   ▲                  │                  │ ▲                    │     └─ answer, nothing waiting ─► idle
+//	   └── OnClosed ──────┘◄─ close, reset ──┘ └────────────────────┘
+//
+//	queue: due, not sent ─► flight: sent, not answered (one, or as many as may be pipelined) ─► book
 type session struct {
 	id    uint64
 	h     engine.Handle
 	state state
 	had   bool // a connection, before this one
+	extra bool // of no recorded session: it takes what would wait for one (Overload.Spawn)
+	spare bool // an extra that is free
+	timed bool // the connection's timer runs
 
-	now, head, tail *item         // the request on its way, and those waiting for it
-	freeAt          time.Duration // when it was last answered or connected
-	kept            bool          // the connection is older than the request on its way
-	recordedEnd     int64         // of the latest exchange, to tell pipelined ones
+	flight, queue line
+	freeAt        time.Duration // when it was last answered, connected or let in
+	since         time.Duration // when the first of flight was sent, or became the first
+	kept          bool          // the connection is older than the first of flight
+	recordedEnd   int64         // of the latest exchange, to tell pipelined ones
 
 	answer answer
+
+	active bool     // counts against client.most
+	lined  bool     // in the line of those that want to be active
+	behind *session // in that line
 
 	older, newer *session // idle sessions of the loop
 	idle         bool
@@ -38,6 +48,15 @@ const (
 	dialling
 	open
 )
+
+// busy reports whether s has something to send or to wait for.
+func (s *session) busy() bool { return s.flight.n+s.queue.n > 0 }
+
+// takes reports whether it may be sent now, on a connection that is open: the one before it was answered, or
+// the recording did not wait for that either, and neither do we.
+func (s *session) takes(it *item, pipeline int) bool {
+	return s.flight.n == 0 || it.piped && s.flight.n < pipeline && !s.flight.tail.closes
+}
 
 // An answer is a response as far as it has come.
 type answer struct {
@@ -63,24 +82,32 @@ func (a *answer) reset() {
 // keep holds on to b, which may be the end of what is held already.
 func (a *answer) keep(b []byte) { a.buf = append(a.buf[:0], b...) }
 
-func (s *session) push(it *item) {
-	if s.tail == nil {
-		s.head = it
-	} else {
-		s.tail.next = it
-	}
-	s.tail = it
+// A line is a queue of items, linked by themselves.
+type line struct {
+	head, tail *item
+	n          int
 }
 
-func (s *session) pop() *item {
-	it := s.head
+func (l *line) push(it *item) {
+	if l.tail == nil {
+		l.head = it
+	} else {
+		l.tail.next = it
+	}
+	l.tail = it
+	l.n++
+}
+
+func (l *line) pop() *item {
+	it := l.head
 	if it == nil {
 		return nil
 	}
-	if s.head = it.next; s.head == nil {
-		s.tail = nil
+	if l.head = it.next; l.head == nil {
+		l.tail = nil
 	}
 	it.next = nil
+	l.n--
 	return it
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/redlane/redlane/internal/conf"
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/goroutine"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -31,7 +32,7 @@ func TestStopInTheMiddle(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	})
 	src := &memorySource{list: steady(5000, 10, 500*time.Microsecond)}
-	res, err := Run(ctx, Config{To: tt.to(), Lane: "red"}, src)
+	res, err := Run(ctx, Config{To: tt.to(), Lane: "red", UnsafeTarget: true}, src)
 	require.NoError(t, err)
 	require.NoError(t, res.Ledger.Balance())
 	requireConsistent(t, res)
@@ -68,7 +69,7 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 				}
 				return nil
 			}
-			res, err := Run(ctx, Config{To: tt.to(), Lane: "red", Grace: 100 * time.Millisecond}, src)
+			res, err := Run(ctx, Config{To: tt.to(), Lane: "red", UnsafeTarget: true, Grace: 100 * time.Millisecond}, src)
 			require.NoError(t, err)
 			require.NoError(t, res.Ledger.Balance())
 			require.Equal(t, want, res.Ledger.Dropped)
@@ -90,7 +91,7 @@ func TestSourceErrorEndsTheRun(t *testing.T) {
 		}
 		return nil
 	}
-	res, err := Run(t.Context(), Config{To: tt.to(), Lane: "red"}, src)
+	res, err := Run(t.Context(), Config{To: tt.to(), Lane: "red", UnsafeTarget: true}, src)
 	require.EqualError(t, err, "read recording, exchange 51: torn")
 	require.NoError(t, res.Ledger.Balance())
 	require.True(t, res.Interrupted)
@@ -106,9 +107,9 @@ func TestDriverFailureEndsTheRun(t *testing.T) {
 			close(enough)
 		}
 	})
-	cfg := Config{To: tt.to(), Lane: "red", Grace: 50 * time.Millisecond}
+	cfg := Config{To: tt.to(), Lane: "red", UnsafeTarget: true, Grace: 50 * time.Millisecond}
 	cfg.Driver = func(loops int, h engine.NewHandler) (engine.Driver, error) {
-		d, err := goroutineDriver(loops, h)
+		d, err := goroutine.New(goroutine.Config{Loops: loops}, h)
 		return dyingDriver{d, enough}, err
 	}
 	res, err := Run(t.Context(), cfg, &memorySource{list: steady(2000, 20, time.Millisecond)})
@@ -195,18 +196,18 @@ func TestRefusals(t *testing.T) {
 	f("no lane given", Config{To: nobody})
 	f(`lane "Red!"`, Config{To: nobody, Lane: "Red!"})
 	f(`lane "baseline"`, Config{To: nobody, Lane: "baseline"})
-	f("connection refused", Config{To: nobody, Lane: "red"})
+	f("connection refused", Config{To: nobody, Lane: "red", UnsafeTarget: true})
 	f("connection refused", Config{To: "http://" + nobody + "/", AllowBaseline: true})
-	f("only http", Config{To: "https://" + nobody, Lane: "red"})
-	f("a path has no place", Config{To: "http://" + nobody + "/x", Lane: "red"})
-	f("no port", Config{To: "127.0.0.1", Lane: "red"})
-	f("no port", Config{To: "127.0.0.1:0", Lane: "red"})
-	f("not an address", Config{To: "http://", Lane: "red"})
-	f("no such file", Config{To: "unix:/no/such/socket", Lane: "red"})
-	f("rate", Config{To: nobody, Lane: "red", Rate: conf.Rate{Times: -1}})
-	f("rate", Config{To: nobody, Lane: "red", Rate: conf.Rate{Times: 1, PerSecond: 1}})
-	f("timeout", Config{To: nobody, Lane: "red", Timeout: -1})
-	f("host", Config{To: nobody, Lane: "red", Host: "a b"})
+	f("cannot speak ftp", Config{To: "ftp://" + nobody, Lane: "red", UnsafeTarget: true})
+	f("a path has no place", Config{To: "http://" + nobody + "/x", Lane: "red", UnsafeTarget: true})
+	f("no port", Config{To: "127.0.0.1", Lane: "red", UnsafeTarget: true})
+	f("no port", Config{To: "127.0.0.1:0", Lane: "red", UnsafeTarget: true})
+	f("not an address", Config{To: "http://", Lane: "red", UnsafeTarget: true})
+	f("no such file", Config{To: "unix:/no/such/socket", Lane: "red", UnsafeTarget: true})
+	f("rate", Config{To: nobody, Lane: "red", UnsafeTarget: true, Rate: conf.Rate{Times: -1}})
+	f("rate", Config{To: nobody, Lane: "red", UnsafeTarget: true, Rate: conf.Rate{Times: 1, PerSecond: 1}})
+	f("timeout", Config{To: nobody, Lane: "red", UnsafeTarget: true, Timeout: -1})
+	f("host", Config{To: nobody, Lane: "red", UnsafeTarget: true, Host: "a b"})
 
 	_, err = Run(t.Context(), Config{To: nobody}, nil)
 	require.True(t, ErrNoLane(err))
