@@ -98,6 +98,12 @@ func demoReplay(rnd *rand.Rand, noise func(float64) float64, dur func(time.Durat
 	p := Replay{Name: "tape://out/eve to gateway", Lane: "red", Rate: "5x", LagLimit: 10 * ms,
 		FromDue: Latency{6540 * time.Microsecond, 58 * ms, 84100 * time.Microsecond, 131 * ms}, FromSend: Latency{6510 * time.Microsecond, 57 * ms, 79 * ms, 118 * ms},
 		Lag: Latency{38 * time.Microsecond, 120 * time.Microsecond, 1100 * time.Microsecond, 6200 * time.Microsecond}}
+	p.Answers = []Answer{
+		{"GET /shake", 200, 38_410, Latency{6540 * time.Microsecond, 58 * ms, 84 * ms, 131 * ms}},
+		{"POST /packets/*", 200, 1_530, Latency{5 * ms, 57 * ms, 80 * ms, 119 * ms}},
+		{"GET /shake", 503, 12, Latency{3 * ms, 4 * ms, 5 * ms, 5 * ms}},
+		{"other", 0, 1, Latency{10 * time.Second, 10 * time.Second, 10 * time.Second, 10 * time.Second}},
+	}
 	for i := 12; i < 52; i++ {
 		slow := time.Duration(0)
 		if i >= 25 && i < 35 {

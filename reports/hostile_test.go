@@ -79,6 +79,7 @@ func nastyRuns() []*Run {
 		r.Traffic[i].Lane += nasty
 	}
 	r.Replays[0].Name, r.Replays[0].Lane = nasty, nasty
+	r.Replays[0].Answers[0].Route = nasty
 	r.Heats[0].Title = nasty
 	r.Ledgers[0].Dropped = map[string]uint64{nasty: 1, nasty + "\x00": 1}
 	r.Expect[0].Text, r.Expect[0].Got, r.Expect[0].Why = nasty, nasty, nasty

@@ -219,11 +219,20 @@ func (m *markdown) replays(r *Run) {
 	for i := range r.Replays {
 		p := &r.Replays[i]
 		title := fmt.Sprintf("Replay %s into lane %s: %s asked, %s sent, %s", mdText(p.Name), mdText(laneName(p.Lane)), chart.Count(p.Asked), chart.Count(p.Sent), plural(p.Errors, "error"))
+		if p.Target != "" {
+			title += ", target " + mdText(p.Target)
+		}
 		m.table(title, []string{"", "\tp50", "\tp95", "\tp99", "\tmax"}, [][]string{
 			append([]string{"latency from due"}, p.FromDue.cells()...),
 			append([]string{"latency from send"}, p.FromSend.cells()...),
 			append([]string{"lag"}, p.Lag.cells()...),
 		})
+		var rows [][]string
+		for j := range p.Answers {
+			a := &p.Answers[j]
+			rows = append(rows, append([]string{a.Route, a.status(), chart.Count(a.Count)}, a.FromDue.cells()...))
+		}
+		m.table("Answers to "+mdText(p.Name)+", from due", []string{"route", "status", "\trequests", "\tp50", "\tp95", "\tp99", "\tmax"}, rows)
 	}
 }
 

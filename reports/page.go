@@ -83,12 +83,20 @@ type (
 		Effects                                      []effectRow
 	}
 	replayBlock struct {
-		Name   string
-		Lane   laneTag
-		Facts  []fact
-		Rows   []replayRow
+		Name  string
+		Lane  laneTag
+		Facts []fact
+		Rows  []replayRow
+
+		Answers     []answerRow
+		MoreAnswers string
+
 		Figure *figure // over time
 		Curve  *figure // by quantile
+	}
+	answerRow struct {
+		Route, Status, Count, Share string
+		Latency                     []string
 	}
 	replayRow struct {
 		Name    string

@@ -189,6 +189,9 @@ func newReplay(r *Run, p *Replay, paint map[string]paint, tag func(string) laneT
 	if p.Rate != "" {
 		b.Facts = append(b.Facts, fact{"rate", p.Rate})
 	}
+	if p.Target != "" {
+		b.Facts = append(b.Facts, fact{"target", p.Target})
+	}
 	b.Facts = append(b.Facts, fact{"asked", chart.Count(p.Asked)}, fact{"sent", chart.Count(p.Sent)},
 		fact{"errors", chart.Count(p.Errors) + " (" + chart.Share(float64(p.Errors), float64(p.Sent)) + ")"})
 	if p.LagLimit > 0 {
@@ -199,6 +202,15 @@ func newReplay(r *Run, p *Replay, paint map[string]paint, tag func(string) laneT
 		{"latency from send", p.FromSend.cells()},
 		{"lag", p.Lag.cells()},
 	}
+	var all uint64
+	for i := range p.Answers {
+		all += p.Answers[i].Count
+	}
+	for i := range p.Answers[:min(len(p.Answers), mostRows)] {
+		a := &p.Answers[i]
+		b.Answers = append(b.Answers, answerRow{a.Route, a.status(), chart.Count(a.Count), chart.Share(float64(a.Count), float64(all)), a.FromDue.cells()})
+	}
+	b.MoreAnswers = more(len(p.Answers), mostRows, "row")
 	if len(p.Seconds) > 0 {
 		f := replayFigure(r, p, paint[p.Lane].Class)
 		b.Figure = &f
@@ -262,6 +274,10 @@ func reasonWords(reason string) string {
 		return "no such lane"
 	case traffic.LaneEscape:
 		return "escape: caller of another lane"
+	case traffic.LaneStress:
+		return "escape: a replay's request without its colour"
+	case traffic.LaneChallenge:
+		return "asked for a lane ticket"
 	}
 	return reason
 }

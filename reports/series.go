@@ -1,6 +1,9 @@
 package reports
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Latency is a summary of many durations: quantiles from a histogram, never averages of quantiles.
 // Zero is "not measured".
@@ -35,6 +38,9 @@ type Second struct {
 type Replay struct {
 	Name string `json:"name"` // "tape://out/eve to gateway"
 	Lane string `json:"lane,omitempty"`
+	// Target is how the target proved to be the lane, or that it did not have to; on one line, for people.
+	Target string `json:"target,omitempty"`
+
 	Rate string `json:"rate,omitempty"` // as written in the step: 5x, 2000/s
 
 	Asked    uint64  `json:"asked"`     // requests that fell due
@@ -47,9 +53,25 @@ type Replay struct {
 	// LagLimit is how large Lag.P99 may be before the replay counts as INVALID. 0 means it is not judged.
 	LagLimit time.Duration `json:"lag_limit_ns,omitempty"`
 
+	Answers   []Answer   `json:"answers,omitempty"`    // by route and status, the most frequent first
 	Seconds   []Tick     `json:"seconds,omitempty"`    // in order
 	CurveDue  []Quantile `json:"curve_due,omitempty"`  // quantiles of the latency from due, ascending
 	CurveSend []Quantile `json:"curve_send,omitempty"` // quantiles of the latency from send, ascending
+}
+
+// An Answer is how often requests of one route ended with one status, and how long that took.
+type Answer struct {
+	Route   string  `json:"route"`  // method and template of the path, or other
+	Status  int     `json:"status"` // 0: no answer
+	Count   uint64  `json:"count"`
+	FromDue Latency `json:"from_due"`
+}
+
+func (a *Answer) status() string {
+	if a.Status == 0 {
+		return "no answer"
+	}
+	return strconv.Itoa(a.Status)
 }
 
 // A Tick is one second of a Replay. Latencies stand at the second in which the request was due.

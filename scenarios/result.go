@@ -44,7 +44,7 @@ func (r *run) result(opt Options, stepsErr, cause error, invariants []reports.In
 	counts := r.proxy.LaneCounts()
 	for _, row := range counts.Rows {
 		route := reports.Route{Service: row.Service, Color: string(row.Color), Lane: string(row.Lane), Reason: row.Reason, Count: row.N}
-		if row.Reason == traffic.LaneEscape.String() {
+		if why, _ := traffic.ParseLaneReason(row.Reason); why.Escaped() {
 			route.Escapes = row.N
 		}
 		out.Lanes = append(out.Lanes, route)

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -18,16 +19,40 @@ func (r *run) addReplay(v *replay, st *Step, result *replayer.Result) {
 		r.warn("%s: %v", st.Name, err)
 	}
 	rep := reports.Replay{
-		Name: v.Tape + " to " + v.To, Lane: string(v.Lane), Rate: v.Rate.String(),
+		Name: v.Tape + " to " + v.To, Lane: string(v.Lane), Rate: v.Rate.String(), Target: result.Target.String(),
 		Asked: ledger.Accepted - ledger.Filtered, Sent: result.Total.Sent.Count(), Errors: result.Total.Errors.Sum(),
 		FromDue: latencyOf(&result.Total.Due), FromSend: latencyOf(&result.Total.Sent), Lag: latencyOf(&result.Pace),
-		LagLimit: result.LagLimit, Seconds: ticks(result, result.Started.Sub(r.start)),
+		LagLimit: result.LagLimit, Answers: answers(result), Seconds: ticks(result, result.Started.Sub(r.start)),
 		CurveDue: curve(&result.Total.Due), CurveSend: curve(&result.Total.Sent),
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.replays = append(r.mu.replays, rep)
 	r.mu.results = append(r.mu.results, result)
+}
+
+// answers puts the cells of each route and status together, the most frequent first.
+func answers(result *replayer.Result) (all []reports.Answer) {
+	type key struct {
+		route  string
+		status int
+	}
+	sums := make(map[key]*hdr.Hist)
+	for i := range result.Cells {
+		c := &result.Cells[i]
+		at := key{c.Route, c.Status}
+		if sums[at] == nil {
+			sums[at] = new(hdr.Hist)
+		}
+		sums[at].Merge(&c.Due)
+	}
+	for at, h := range sums {
+		all = append(all, reports.Answer{Route: at.route, Status: at.status, Count: h.Count(), FromDue: latencyOf(h)})
+	}
+	slices.SortFunc(all, func(a, b reports.Answer) int {
+		return cmp.Or(-cmp.Compare(a.Count, b.Count), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Status, b.Status))
+	})
+	return all
 }
 
 // ticks puts the cells of each second together and moves them by the second in which the replay began.

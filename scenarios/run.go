@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/redlane/redlane/injector"
 	"github.com/redlane/redlane/internal/clock"
+	"github.com/redlane/redlane/mesh"
 	"github.com/redlane/redlane/mesh/proxy"
 	"github.com/redlane/redlane/replayer"
 	"github.com/redlane/redlane/reports"
@@ -27,8 +29,9 @@ type Options struct {
 }
 
 // Processors is what a program that runs scenarios sets GOMAXPROCS to: a loop keeps its processor while it
-// waits a moment, and so does the pacer of a replay.
-func Processors(loops int) int { return 2*loops + 1 }
+// waits a moment, those of the proxy and those of a replay, and so does the pacer of a replay. One is for
+// everything else.
+func Processors(loops int) int { return 2*loops + 2 }
 
 // A run is one execution of a scenario: what it started and what it has found so far.
 type run struct {
@@ -38,11 +41,12 @@ type run struct {
 	progress io.Writer
 	loops    int
 
-	proxy    *proxy.Proxy
-	faults   *injector.Table
-	observer *observer
-	start    time.Time // zero of the time line
-	wait     sync.WaitGroup
+	ticketKey ed25519.PrivateKey // of the mesh and the replays of this run, and of nobody else
+	proxy     *proxy.Proxy
+	faults    *injector.Table
+	observer  *observer
+	start     time.Time // zero of the time line
+	wait      sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
@@ -83,9 +87,15 @@ func Run(ctx context.Context, s *Scenario, opt Options) (*reports.Run, error) {
 			}
 		}
 	}
-	var err error
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, fmt.Errorf("make ticket key: %w", err)
+	}
+	r.ticketKey = key
+	m := s.mesh()
+	m.Tickets = &mesh.Tickets{Private: key}
 	r.proxy, err = proxy.New(proxy.Config{
-		Mesh: s.mesh(), Clock: r.clock, Loops: r.loops,
+		Mesh: m, Clock: r.clock, Loops: r.loops,
 		Slots: []proxy.Slot{
 			{Name: "observer", Level: proxy.Tap, Filter: r.observer},
 			{Name: "faults", Level: proxy.Fault, Filter: r.faults.Filter()},
@@ -201,6 +211,11 @@ func (r *run) addProcess(p *process) {
 
 // address is where the outside reaches a service.
 func (r *run) address(service string) string { return r.scenario.Services[service].Listen }
+
+// runID is the stress tag of the run's replays: when it began, and its seed.
+func (r *run) runID() string {
+	return fmt.Sprintf("%s-seed-%d", r.start.UTC().Format("20060102T150405"), r.scenario.Seed)
+}
 
 func (r *run) sinceStart() time.Duration { return r.clock.Now().Sub(r.start) }
 

@@ -2,33 +2,43 @@ package scenarios
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"time"
 
 	"github.com/redlane/redlane/internal/conf"
+	"github.com/redlane/redlane/lanes/ticket"
 	"github.com/redlane/redlane/recorder/store"
 	"github.com/redlane/redlane/replayer"
+	"github.com/redlane/redlane/replayer/selection"
+	"github.com/redlane/redlane/replayer/shape"
 	"github.com/redlane/redlane/traffic"
 )
 
 // replay sends a recording into a lane of a service, each request at its due time.
 //
 //	replay: {tape: tape://out/eve, to: gateway, lane: red, rate: 5x}
+//
+// The for of its step ends it before recording and shape do.
 type replay struct {
-	Tape     string        `yaml:"tape"`      // required; where a recording is: tape://DIR or clickhouse://...
-	To       string        `yaml:"to"`        // required; a service with a listener for unknown callers
-	Lane     traffic.Color `yaml:"lane"`      // required
-	Rate     conf.Rate     `yaml:"rate"`      // default 1x
-	Timeout  time.Duration `yaml:"timeout"`   // of a request; 0 means 10s
-	LagLimit time.Duration `yaml:"lag_limit"` // p99 of lag beyond which the run is invalid; 0 means 10ms
+	Tape     string        `yaml:"tape"`        // required; where a recording is: tape://DIR or clickhouse://...
+	To       string        `yaml:"to"`          // required; a service with a listener for unknown callers
+	Lane     traffic.Color `yaml:"lane"`        // required
+	Rate     shape.Spec    `yaml:"rate"`        // default 1x
+	Strict   bool          `yaml:"strict_lane"` // refuse a lane whose rules may let its traffic into the baseline
+	Timeout  time.Duration `yaml:"timeout"`     // of a request; 0 means 10s
+	LagLimit time.Duration `yaml:"lag_limit"`   // p99 of lag beyond which the run is invalid; 0 means 10ms
+
+	Window selection.Window `yaml:"window"` // default all of it
+	Share  conf.Share       `yaml:"share"`  // of the sessions; 0 means all
+	Only   selection.Match  `yaml:"only"`
+	Except selection.Match  `yaml:"except"`
+	Repeat selection.Passes `yaml:"repeat"` // default once
 }
 
 var _ = register("replay", func() verb { return new(replay) })
 
 func (v *replay) check(s *Scenario, st *Step) error {
-	if v.Rate == (conf.Rate{}) {
-		v.Rate.Times = 1
-	}
 	switch svc := s.Services[v.To]; {
 	case v.Tape == "":
 		return st.Errorf("replay: tape is missing: say where the recording is")
@@ -40,36 +50,55 @@ func (v *replay) check(s *Scenario, st *Step) error {
 		return st.Errorf("replay: to: service %s has no listen address; a replay comes in from outside", v.To)
 	case v.Lane == "":
 		return st.Errorf("replay: lane is missing: a replay never goes to the baseline")
-	case st.For > 0:
-		return st.Errorf("replay: for: a replay lasts as long as its recording; use rate")
+	case v.Repeat == selection.Forever && st.For == 0 && !v.Rate.Bounded():
+		return st.Errorf("replay: repeat: forever has no end: give the step a for, or the rate a shape that ends")
 	case v.Timeout < 0 || v.LagLimit < 0:
 		return st.Errorf("replay: a negative duration")
 	}
 	if err := s.knowsLane(v.Lane); err != nil {
 		return st.Errorf("replay: lane: %w", err)
 	}
+	if svc := s.Services[v.To]; len(svc.Lanes[v.Lane].Endpoints) == 0 {
+		return st.Errorf("replay: %s has no instance in lane %s, so the replay would not be let in", v.To, v.Lane)
+	}
 	if err := store.Check(v.Tape); err != nil {
 		return st.Errorf("replay: tape: %w", err)
+	}
+	if name := v.Rate.Recording(); name != "" {
+		if err := store.Check(name); err != nil {
+			return st.Errorf("replay: rate: %w", err)
+		}
+	}
+	if err := v.choice(s).Check(); err != nil {
+		return st.Errorf("replay: %w", err)
 	}
 	return nil
 }
 
 func (v *replay) run(ctx context.Context, r *run, st *Step) error {
-	src, err := store.Open(ctx, v.Tape)
+	src, along, err := v.choice(r.scenario).Plan(ctx, v.Rate, v.Tape, store.Open)
 	if err != nil {
-		return err
+		return fmt.Errorf("replay: %w", err)
 	}
 	defer src.Close()
 	result, err := replayer.Run(ctx, replayer.Config{
-		To: r.address(v.To), Lane: v.Lane, Rate: v.Rate, Seed: r.scenario.Seed, Workers: r.loops, Timeout: v.Timeout, LagLimit: v.LagLimit,
+		To: r.address(v.To), Lane: v.Lane, Shape: along, For: st.For, Seed: r.scenario.Seed, Workers: r.loops, Timeout: v.Timeout, LagLimit: v.LagLimit,
+		TicketKeys: ticket.KeysOf(r.ticketKey.Public().(ed25519.PublicKey)), Service: v.To, StrictLane: v.Strict, RunID: r.runID(),
 	}, src)
 	if result != nil {
 		r.addReplay(v, st, result)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("replay: %w", err)
+	case result.Stopped != "":
+		return fmt.Errorf("replay: stopped: %s", result.Stopped)
 	}
 	return nil
+}
+
+func (v *replay) choice(s *Scenario) *selection.Selection {
+	return &selection.Selection{Window: v.Window, Share: v.Share, Only: v.Only, Except: v.Except, Repeat: v.Repeat, Seed: s.Seed}
 }
 
 // String is the step on one line.

@@ -20,7 +20,7 @@ var (
 )
 
 // forwarded are the headers a well-behaved application hands on to whatever it calls.
-var forwarded = []string{"X-Lane", "Baggage", "Traceparent", "Tracestate", "X-Request-Id"}
+var forwarded = []string{"X-Lane", "X-Stress", "Baggage", "Traceparent", "Tracestate", "X-Request-Id"}
 
 func forward(in http.Header) http.Header {
 	out := make(http.Header, len(forwarded))
