@@ -52,8 +52,15 @@ clickhouse: ## a local ClickHouse (libchdb) under .lab
 	@scripts/install-clickhouse.sh
 
 .PHONY: bench-replay
-bench-replay: build ## asked rate, achieved rate and lag of the replayer
-	@$(GO) run ./bench/replay
+bench-replay: build ## CPU per request against wrk and vegeta, rates and lag of the replayer (BENCH=quick: 3 minutes; ONLY=closed,open; DRIVER=epoll; WRITE=1 keeps the result)
+	@scripts/deps.sh nginx wrk
+	@$(GO) build -o bin/bench-replay ./bench/replay
+	@bin/bench-replay $(if $(filter quick,$(BENCH)),-quick) $(if $(DRIVER),-engine $(DRIVER)) $(if $(WRITE),-write) $(if $(ONLY),-only $(ONLY))
+
+.PHONY: bench-fleet
+bench-fleet: build ## what 1,000 modelled workers cost the controller; 64 real ones, one killed (KILL=1). Wants an idle machine
+	@$(GO) build -o bin/bench-fleet ./bench/fleet
+	@ulimit -n 8192; bin/bench-fleet $(if $(filter quick,$(BENCH)),-seconds 10) $(if $(KILL),-kill bin/redlane)
 
 .PHONY: bench-record
 bench-record: build ## cost of recording, speed and size of the tape, packet capture, ClickHouse (BENCH=quick; ONLY=tap,tape; WRITE=1 keeps the result)

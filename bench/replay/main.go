@@ -1,119 +1,136 @@
-// Command replay measures how well the replayer keeps a schedule: the rate asked for, the rate achieved,
-// and how late requests were sent.
-//
-//	recording made in memory: 1,000 requests a second ─► replayer ─► nginx (or net/http) on loopback
-//
-// It exits with 1 when a rate is missed by more than 1 %, or a run is invalid.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"math"
+	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
-	"github.com/redlane/redlane/internal/conf"
-	"github.com/redlane/redlane/replayer"
+	"github.com/redlane/redlane/bench/internal/lab"
 )
 
 func main() {
-	seconds := flag.Int("seconds", 10, "how long each run lasts")
-	sessions := flag.Int("sessions", 64, "sessions in the recording, each a connection")
-	rates := flag.String("rates", "1x,10x", "rates to measure, of a recording of 1000/s; \"max\" is as fast as answers come")
-	to := flag.String("to", "auto", "host:port of a target, or auto, nginx, nethttp to start one")
-	workers := flag.Int("workers", 0, "loops that send; 0 means one per core")
+	// Children are pinned, and killed with us, by way of the thread that starts them: it has to stay.
+	runtime.LockOSThread()
+	var o options
+	flag.StringVar(&o.redlane, "redlane", "bin/redlane", "the program to measure")
+	flag.StringVar(&o.engine, "engine", "", "engine of redlane, such as epoll; empty is its default")
+	flag.BoolVar(&o.quick, "quick", false, "a first impression in under three minutes")
+	flag.BoolVar(&o.write, "write", false, "keep the report and the result in bench/replay")
+	flag.StringVar(&o.only, "only", "", "parts to measure, with commas between: "+strings.Join(partNames(), ", "))
+	flag.StringVar(&o.child, "child", "", "be a program that a part starts on a core of its own")
+	flag.StringVar(&o.addr, "addr", "", "of a child: the backend")
+	flag.IntVar(&o.n, "n", 0, "of a child: requests")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *seconds, *sessions, *workers, *rates, *to); err != nil {
+	run := measure
+	if o.child != "" {
+		run = beChild
+	}
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench replay:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, seconds, sessions, workers int, rates, to string) (err error) {
-	addr, name, closeTarget, err := target(to)
+type options struct {
+	redlane, engine   string
+	quick, write      bool
+	only, child, addr string
+	n                 int
+}
+
+// A bench is one run of the program. Parts measure with it and put their figures into it.
+type bench struct {
+	*lab.Lab
+	*lab.Report
+	options
+	rounds  int
+	seconds float64 // of one load
+	tapes   map[int]string
+	done    map[string]bool
+}
+
+// most is when a run gives up.
+const most = 20 * time.Minute
+
+func measure(ctx context.Context, o options) (err error) {
+	if runtime.NumCPU() < 2 {
+		return errors.New("needs two cores: one for what is measured, one for everything else")
+	}
+	chosen, err := choose(o.only)
 	if err != nil {
 		return err
 	}
-	defer closeTarget()
-	cores := runtime.GOMAXPROCS(0)
-	if workers == 0 {
-		workers = cores
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("not finished after %s", most))
+	defer cancel()
+	b := &bench{options: o, rounds: 5, seconds: 4, tapes: map[int]string{}, done: map[string]bool{}}
+	if o.quick {
+		b.rounds, b.seconds = 3, 1.5
 	}
-	runtime.GOMAXPROCS(workers + 1) // the pacer waits on a thread, and must not wait for a P
-	fmt.Printf("target %s, %d s, %d sessions, %d workers, %d cores\n", name, seconds, sessions, workers, cores)
-
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "rate\tasked/s\tachieved/s\toff\tlag p50\tlag p99\town p99\tlatency p50\tp99\tCPU/request\tconns\tfailed\t")
-	missed := 0
-	for word := range strings.SplitSeq(rates, ",") {
-		ok, err := measure(ctx, w, word, addr, seconds, sessions, workers)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			missed++
-		}
-	}
-	if err := w.Flush(); err != nil {
+	c := lab.Config{Redlane: o.redlane, Warm: 300 * time.Millisecond, Load: time.Duration(b.seconds * float64(time.Second))}
+	if b.Lab, err = lab.New(ctx, c); err != nil {
 		return err
 	}
-	if missed > 0 {
-		return fmt.Errorf("%d rates were missed by more than 1 %%, or their run was invalid", missed)
+	defer func() { err = errors.Join(err, b.Close()) }()
+	b.Report = lab.NewReport()
+	b.Note("redlane (engine %s), nginx %s, wrk %s, vegeta library %s, %s", b.engineName(), lab.Version(b.Nginx, "-v"), lab.Version("wrk", "-v"), vegetaVersion(), runtime.Version())
+	b.Note("%s; %d rounds of %.1f s", lab.MachineName(), b.rounds, b.seconds)
+	for _, p := range chosen {
+		b.Note("\n%s", p.name)
+		if err := p.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		for _, key := range p.keys {
+			if !b.done[key] {
+				return fmt.Errorf("BUG: part %s gives no %s", p.name, key)
+			}
+		}
 	}
-	return nil
+	keep := ""
+	if o.only == "" {
+		for _, key := range slices.Sorted(maps.Keys(goals)) {
+			if !b.done[key] {
+				b.Leave(key, "no part measures it here")
+			}
+		}
+		if o.write {
+			keep = filepath.Join("bench", "replay")
+		}
+	}
+	return b.Finish(map[string]any{"engine": b.engineName()}, "every run: the backend counted what the driver counted", keep)
 }
 
-// measure does one run and prints its line.
-func measure(ctx context.Context, w *tabwriter.Writer, word, addr string, seconds, sessions, workers int) (ok bool, err error) {
-	cfg := replayer.Config{To: addr, Lane: "bench", Workers: workers, Window: 64 << 20, Grace: 5 * time.Second}
-	n := math.MaxInt
-	if word == "max" { // every session always has a next request waiting
-		cfg.Rate = conf.Rate{PerSecond: 1e6}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
-		defer cancel()
-	} else {
-		if err := cfg.Rate.UnmarshalText([]byte(word)); err != nil {
-			return false, err
-		}
-		perSecond := cfg.Rate.PerSecond
-		if cfg.Rate.Times > 0 {
-			perSecond = recordedRate * cfg.Rate.Times
-		}
-		n = int(perSecond * float64(seconds))
+// engineName is what replays run on: the same choice that the proxy made.
+func (b *bench) engineName() string {
+	if b.engine != "" {
+		return b.engine
 	}
-	before := cpu()
-	res, err := replayer.Run(ctx, cfg, newRecording(n, sessions))
-	if err != nil {
-		return false, err
-	}
-	used := cpu() - before
-	off := res.Achieved/res.Asked - 1
-	us := func(d time.Duration) string { return d.Round(time.Microsecond).String() }
-	fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%+.2f%%\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t\n", word, res.Asked, res.Achieved, 100*off,
-		us(res.Total.Lag.Quantile(0.5)), us(res.Total.Lag.Quantile(0.99)), us(res.Pace.Quantile(0.99)),
-		us(res.Total.Due.Quantile(0.5)), us(res.Total.Due.Quantile(0.99)),
-		(used / time.Duration(max(res.Total.Count, 1))).Round(10*time.Nanosecond), res.Connections, res.Total.Errors.Sum())
-	if word == "max" {
-		return res.Total.Errors.Sum() == 0, res.Ledger.Balance()
-	}
-	return math.Abs(off) <= 0.01 && res.Valid() == nil, nil
+	return b.Driver
 }
 
-// cpu is the time this process has used so far.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
+// choose finds the parts named, or all, in the order of the report.
+func choose(only string) (chosen []*part, err error) {
+	named := strings.Split(only, ",")
+	for _, name := range named {
+		if only != "" && !slices.Contains(partNames(), name) {
+			return nil, fmt.Errorf("no part %q: there are %s", name, strings.Join(partNames(), ", "))
+		}
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	for _, name := range partNames() {
+		if only == "" || slices.Contains(named, name) {
+			chosen = append(chosen, parts[name])
+		}
+	}
+	return chosen, nil
 }

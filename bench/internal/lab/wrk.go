@@ -102,3 +102,6 @@ func Version(name, arg string) string {
 	out, _ := exec.Command(name, arg).CombinedOutput() // wrk exits with 1 here
 	return number.FindString(string(out))
 }
+
+// CPU is what wrk itself used.
+func (l load) CPU() time.Duration { return l.cpu }
