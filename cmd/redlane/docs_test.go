@@ -11,6 +11,7 @@ import (
 
 	"github.com/redlane/redlane/mesh"
 	"github.com/redlane/redlane/recorder"
+	"github.com/redlane/redlane/replayer/rewrite"
 	"github.com/redlane/redlane/scenarios"
 )
 
@@ -71,6 +72,18 @@ var (
 	command = regexp.MustCompile(`(?m)^(?:bin/)?redlane ([^#\n]+)`)
 )
 
+var word = regexp.MustCompile(`'([^']*)'|[^\s']+`)
+
+// words are the arguments of a command line, as a shell sees them that knows single quotes.
+func words(line string) (args []string) {
+	for _, m := range word.FindAllStringSubmatch(line, -1) {
+		if args = append(args, m[0]); strings.HasPrefix(m[0], "'") {
+			args[len(args)-1] = m[1]
+		}
+	}
+	return args
+}
+
 // Every command line in a document is one that the program takes: verb, flags, number of arguments.
 func TestDocumentedCommandsParse(t *testing.T) {
 	n := 0
@@ -80,7 +93,7 @@ func TestDocumentedCommandsParse(t *testing.T) {
 			blocks.WriteString(m[1])
 		}
 		for _, m := range command.FindAllStringSubmatch(blocks.String(), -1) {
-			args := strings.Fields(m[1])
+			args := words(m[1])
 			cmd, rest, err := rootCmd().Find(args)
 			require.NoError(t, err, "%s: redlane %s", name, m[1])
 			require.NoError(t, cmd.ParseFlags(rest), "%s: redlane %s", name, m[1])
@@ -91,6 +104,8 @@ func TestDocumentedCommandsParse(t *testing.T) {
 	}
 	require.Greater(t, n, 5, "hardly any commands were found: is the pattern right?")
 }
+
+var rewriteFile = regexp.MustCompile(`(?m)^(extract|replace|identity|sign):`)
 
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
@@ -104,6 +119,8 @@ func TestDocumentedFilesAreRight(t *testing.T) {
 				_, err = scenarios.Parse(name, []byte(m[1]))
 			} else if strings.Contains("\n"+m[1], "\nrules:\n") {
 				_, err = recorder.ParseRules(name, []byte(m[1]), func(string) string { return "sixteen bytes or more" })
+			} else if rewriteFile.MatchString(m[1]) {
+				_, err = rewrite.Parse(name, []byte(m[1]), func(string) string { return "sixteen bytes or more" })
 			} else {
 				_, err = mesh.Parse(name, []byte(m[1]))
 			}

@@ -42,6 +42,7 @@ Redaction is that of record: Authorization, Proxy-Authorization, Cookie and Set-
 				return usageError("--to: %w", err)
 			}
 			cfg.Recorder.Share, cfg.Recorder.Wait, cfg.Recorder.BodyLimit = float64(sample), true, int64(limit)
+			cfg.Recorder.BodyMemory = max(512<<20, 8*int64(limit)) // a capture has the bodies of all its connections under way
 			cfg.Logf = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
 			var err error
 			if cfg.Recorder.Redact, err = redact.rules(); err != nil {
@@ -58,7 +59,7 @@ Redaction is that of record: Authorization, Proxy-Authorization, Cookie and Set-
 				return usageError("import: %w", err)
 			}
 			defer src.Close()
-			return runImport(cmd, cfg, &telling{Source: src, w: cmd.ErrOrStderr(), service: service})
+			return runImport(cmd, cfg, src, service)
 		},
 	}
 	f := cmd.Flags()
@@ -103,7 +104,7 @@ func formatList(with func(*codec.Format) bool) string {
 }
 
 // runImport brings everything src has to the recording, and closes the books.
-func runImport(cmd *cobra.Command, cfg store.Config, src *telling) error {
+func runImport(cmd *cobra.Command, cfg store.Config, src traffic.Source, service string) error {
 	rec, err := store.New(cfg)
 	if err != nil {
 		return runError("import: %w", err)
@@ -116,12 +117,12 @@ func runImport(cmd *cobra.Command, cfg store.Config, src *telling) error {
 	defer stopLive()
 	go liveLine(live, cmd.ErrOrStderr(), rec, nil)
 
-	_, err = recorder.Import(cmd.Context(), src, rec.Tap())
+	_, err = recorder.Import(cmd.Context(), src, &telling{Tap: rec.Tap(), w: cmd.ErrOrStderr(), service: service})
 	stopLive()
 	stop()
 	recErr := <-done
 	ledgerErr := printLedgers(cmd.OutOrStdout(), rec)
-	src.printNotes(cmd.OutOrStdout())
+	printNotes(cmd.OutOrStdout(), src)
 	switch first := rec.Ledgers()[0]; {
 	case ledgerErr != nil:
 		return ledgerErr
@@ -137,9 +138,9 @@ func runImport(cmd *cobra.Command, cfg store.Config, src *telling) error {
 	return nil
 }
 
-// A telling source says what is lost, the first few times, and names the service where the file does not.
+// A telling tap says what is lost, the first few times, and names the service where the file does not.
 type telling struct {
-	traffic.Source
+	recorder.Tap
 	w       io.Writer
 	service string
 	told    int
@@ -148,24 +149,23 @@ type telling struct {
 // tellAtMost is how many lost exchanges are told one by one: the ledger counts all.
 const tellAtMost = 5
 
-func (t *telling) Next(ctx context.Context, x *traffic.Exchange) error {
-	err := t.Source.Next(ctx, x)
-	var lost *recorder.Lost
-	switch {
-	case errors.As(err, &lost):
-		if t.told++; t.told <= tellAtMost {
-			fmt.Fprintf(t.w, "%v (%s)\n", lost, lost.Why)
-		} else if t.told == tellAtMost+1 {
-			fmt.Fprintln(t.w, "more of these are counted and not told")
-		}
-	case err == nil && t.service != "" && (x.Dst == "" || x.Dst == x.DstAddr.String()): // captures know the address
+func (t *telling) Request(x *traffic.Exchange) traffic.Action {
+	if t.service != "" && (x.Dst == "" || x.Dst == x.DstAddr.String()) { // captures know the address
 		x.Dst = t.service
 	}
-	return err
+	return t.Tap.Request(x)
 }
 
-func (t *telling) printNotes(w io.Writer) {
-	if n, ok := t.Source.(codec.Noter); ok && len(n.Notes()) > 0 {
+func (t *telling) Tell(lost *recorder.Lost) {
+	if t.told++; t.told <= tellAtMost {
+		fmt.Fprintf(t.w, "%v (%s)\n", lost, lost.Why)
+	} else if t.told == tellAtMost+1 {
+		fmt.Fprintln(t.w, "more of these are counted and not told")
+	}
+}
+
+func printNotes(w io.Writer, src traffic.Source) {
+	if n, ok := src.(codec.Noter); ok && len(n.Notes()) > 0 {
 		fmt.Fprintf(w, "not as it was on the wire: %v\n", n.Notes())
 	}
 }

@@ -22,7 +22,7 @@ var version = "dev"
 
 // verbs in the order of a newcomer's first hour.
 var verbs = []func() *cobra.Command{
-	demoCmd, proxyCmd, interceptCmd, recordCmd, tapeCmd, recordingCmd, importCmd, exportCmd, replayCmd, checkCmd, runCmd, reportCmd, clickhouseCmd,
+	demoCmd, proxyCmd, interceptCmd, recordCmd, tapeCmd, recordingCmd, importCmd, exportCmd, replayCmd, workerCmd, ticketCmd, checkCmd, runCmd, reportCmd, clickhouseCmd,
 	redpacketCmd,
 }
 

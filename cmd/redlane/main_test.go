@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(chtest.Around(m), map[string]func(){
 		"redlane": func() { os.Exit(execute(os.Args[1:])) },
+		"busd":    busd,
 	})
 }
 
@@ -74,6 +75,7 @@ func runStories(t *testing.T, dir string, vars map[string]string) {
 			"ports":  ports,
 			"ready":  ready,
 			"damage": damage,
+			"hangup": hangup,
 			"crlf":   crlf,
 		},
 		Condition: func(what string) (bool, error) {
@@ -109,6 +111,29 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("nobody listens on %s", addr)
 		}
 	}
+}
+
+// hangup PORT: a server that closes every connection once something has come.
+func hangup(ts *testscript.TestScript, _ bool, args []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:"+args[0])
+	ts.Check(err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetReadDeadline(time.Now().Add(time.Second)) // a probe says nothing
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.Close()
+		}
+	}()
+	ts.Defer(func() {
+		_ = ln.Close()
+		<-done
+	})
 }
 
 // crlf FILE: puts a carriage return where the file says \r.

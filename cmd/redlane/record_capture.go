@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redlane/redlane/internal/conf"
+	"github.com/redlane/redlane/recorder"
 	"github.com/redlane/redlane/recorder/capture"
 	"github.com/redlane/redlane/recorder/store"
 	"github.com/redlane/redlane/traffic"
@@ -28,6 +30,7 @@ type capturing struct {
 	ring         conf.Bytes
 	workers      int
 	hardwareTime bool
+	keyLog       string
 
 	services []capture.Service // of ports
 	share    float64           // of connections, and which ones: for sources that sample
@@ -42,13 +45,14 @@ func (c *capturing) flags(cmd *cobra.Command) {
 	c.ring = 64 << 20
 	f.TextVar(&c.ring, "ring", c.ring, "with --iface: memory for packets that wait to be read")
 	f.IntVar(&c.workers, "workers", 1, "with --iface: goroutines that read packets, each its own connections")
+	f.StringVar(&c.keyLog, "keylog", "", "with --iface: TLS secrets, as SSLKEYLOGFILE has them; the file is read on while it grows")
 	f.BoolVar(&c.hardwareTime, "hardware-time", false, "with --iface: times from the network card, for ports that only receive (docs/recording.md)")
 }
 
 // Flags that are about the proxy, or about the capture.
 var (
 	proxyOnly   = []string{"config", "tap", "takeover", "engine", "loops", "sockmap", "sockmap-cgroup"}
-	captureOnly = []string{"port", "source", "ring", "workers", "hardware-time"}
+	captureOnly = []string{"port", "source", "ring", "workers", "hardware-time", "keylog"}
 )
 
 func (c *capturing) check(cmd *cobra.Command) error {
@@ -77,6 +81,13 @@ func (c *capturing) check(cmd *cobra.Command) error {
 	}
 	if !slices.Contains(sourceNames(), c.source) {
 		return usageError("--source %s: want %s%s", c.source, strings.Join(sourceNames(), " or "), conf.DidYouMean(c.source, sourceNames()))
+	}
+	if c.keyLog != "" {
+		keys, err := followKeyLog(c.keyLog)
+		if err != nil {
+			return err
+		}
+		keys.close()
 	}
 	if err := c.live().Check(); err != nil {
 		return usageError("--iface: %w", err)
@@ -113,6 +124,45 @@ func parseService(text string) (s capture.Service, err error) {
 type captureWorker struct {
 	*capture.Assembler
 	stats atomic.Pointer[capture.Stats]
+	held  *capture.Held // packets that wait for their secrets; nil without a key log
+	keys  *keyFollower
+}
+
+// Packets wait this long for their secrets, and no more of them than this: clients write a secret milliseconds
+// after they have it.
+const (
+	keyWait  = 300 * time.Millisecond
+	keyLimit = 64 << 20
+)
+
+// newCaptureWorker makes one, and what the capture is to give its packets to.
+func (c *capturing) newCaptureWorker(tap recorder.Tap, logs io.Writer) (w *captureWorker, to capture.Frames, err error) {
+	cfg := capture.Config{Services: c.services, Tap: tap, Seed: c.seed}
+	w = new(captureWorker)
+	if c.keyLog != "" {
+		if w.keys, err = followKeyLog(c.keyLog); err != nil { // each worker has keys of its own: they share no memory
+			return nil, nil, err
+		}
+		cfg.Keys = w.keys.keys
+	}
+	if w.Assembler, err = capture.New(cfg); err != nil {
+		return nil, nil, runError("%w", err)
+	}
+	if w.keys == nil {
+		return w, w, nil
+	}
+	w.held = &capture.Held{To: w, Before: w.keys.look(logs), Wait: int64(keyWait), Limit: keyLimit}
+	return w, w.held, nil
+}
+
+// End ends what is under way, after what is held.
+func (w *captureWorker) End() {
+	if w.held != nil {
+		w.held.End()
+		w.keys.close()
+	}
+	w.Assembler.End()
+	w.show()
 }
 
 func (w *captureWorker) Tick(now int64) {
@@ -145,13 +195,10 @@ func recordCapture(cmd *cobra.Command, c *capturing, cfg store.Config, length ti
 	workers := make([]*captureWorker, c.workers)
 	to := make([]capture.Frames, c.workers)
 	for i := range workers {
-		a, err := capture.New(capture.Config{Services: c.services, Tap: rec.Tap(), Seed: cfg.Recorder.Seed})
-		if err != nil {
+		if workers[i], to[i], err = c.newCaptureWorker(rec.Tap(), logs); err != nil {
 			src.Close()
-			return runError("%w", errors.Join(err, rec.Close()))
+			return errors.Join(err, rec.Close())
 		}
-		workers[i] = &captureWorker{Assembler: a}
-		to[i] = workers[i]
 	}
 	ctx := cmd.Context()
 	if length > 0 {
@@ -165,7 +212,6 @@ func recordCapture(cmd *cobra.Command, c *capturing, cfg store.Config, length ti
 	err = src.Run(ctx, to...)
 	for _, w := range workers {
 		w.End()
-		w.show()
 	}
 	recErr := stopRecording()
 	ledgerErr := errors.Join(printCapture(out, src, workers, rec), printLedgers(out, rec))
@@ -180,6 +226,21 @@ func recordCapture(cmd *cobra.Command, c *capturing, cfg store.Config, length ti
 	return nil
 }
 
+// reasons lists why connections are closed to us, 0 when none is.
+func reasons(sealed map[string]uint64) string {
+	if len(sealed) == 0 {
+		return "0"
+	}
+	var b strings.Builder
+	for i, why := range slices.Sorted(maps.Keys(sealed)) {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%d (%s)", sealed[why], why)
+	}
+	return b.String()
+}
+
 // printCapture prints what became of the packets and of the bytes in them. An exchange made from them that
 // the recorder does not know of is a difference too.
 func printCapture(w io.Writer, src packetSource, workers []*captureWorker, rec *store.Recording) error {
@@ -189,6 +250,9 @@ func printCapture(w io.Writer, src packetSource, workers []*captureWorker, rec *
 	}
 	fmt.Fprintf(w, "connections: %d, joined %d, given up for memory %d; duplicate segments %d, out of order %d, truncated %d; gaps %d of %d bytes\n",
 		sum.Streams, sum.Joined, sum.Evicted, sum.Duplicates, sum.Reordered, sum.Truncated, sum.Gaps, sum.GapBytes)
+	if sum.Decrypted > 0 || len(sum.Sealed) > 0 {
+		fmt.Fprintf(w, "TLS: %d connections decrypted, not read %s\n", sum.Decrypted, reasons(sum.Sealed))
+	}
 	segments := traffic.Ledger{Stage: "segments", Accepted: sum.Frames, Passed: sum.Segments, Filtered: sum.Other}
 	segments.Drop("fragment", sum.Fragments)
 	segments.Drop("broken", sum.Broken)
