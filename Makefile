@@ -63,7 +63,7 @@ bench-fleet: build ## what 1,000 modelled workers cost the controller; 64 real o
 	@ulimit -n 8192; bin/bench-fleet $(if $(filter quick,$(BENCH)),-seconds 10) $(if $(KILL),-kill bin/redlane)
 
 .PHONY: bench-record
-bench-record: build ## cost of recording, speed and size of the tape, packet capture, ClickHouse (BENCH=quick; ONLY=tap,tape; WRITE=1 keeps the result)
+bench-record: build clickhouse ## cost of recording, speed and size of the tape, packet capture, ClickHouse (BENCH=quick; ONLY=tap,tape; WRITE=1 keeps the result)
 	@scripts/deps.sh nginx wrk
 	@$(GO) build -o bin/bench-record ./bench/record
 	@bin/bench-record $(if $(filter quick,$(BENCH)),-quick) $(if $(WRITE),-write) $(if $(ONLY),-only $(ONLY))
