@@ -125,7 +125,7 @@ func replayAndKill(ctx context.Context, cfg Config, dir, to string, when <-chan 
 	}
 	if err != nil {
 		_ = c.Process.Kill() // err says more
-		_ = <-ended          // the same
+		<-ended              //nolint:errcheck // the same
 		return nil, err
 	}
 	if err := <-ended; err != nil {
