@@ -57,6 +57,10 @@ bench-replay: build ## CPU per request against wrk and vegeta, rates and lag of 
 	@$(GO) build -o bin/bench-replay ./bench/replay
 	@bin/bench-replay $(if $(filter quick,$(BENCH)),-quick) $(if $(DRIVER),-engine $(DRIVER)) $(if $(WRITE),-write) $(if $(ONLY),-only $(ONLY))
 
+.PHONY: replay-timing
+replay-timing: ## ten minutes of 10,000 sessions at 1x: |sent - due| of every request, order in every session. Wants an idle machine
+	@REDLANE_TIMING=$(or $(TIMING),10m) $(GO) test -count=1 -timeout 60m -run OrderAndTimingOfManySessions -v ./cmd/redlane
+
 .PHONY: bench-fleet
 bench-fleet: build ## what 1,000 modelled workers cost the controller; 64 real ones, one killed (KILL=1). Wants an idle machine
 	@$(GO) build -o bin/bench-fleet ./bench/fleet

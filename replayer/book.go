@@ -143,7 +143,7 @@ func (b *book) answer(it *item, status int, now time.Duration) {
 func (b *book) fail(it *item, reason string, now time.Duration) {
 	b.dropped.Drop(reason, 1)
 	b.live.over.Add(1)
-	if reason == dropInterrupted || reason == dropOverload || reason == dropLaneLost {
+	if reason == DropInterrupted || reason == dropOverload || reason == dropLaneLost {
 		return // nothing went wrong at the target: it was not asked
 	}
 	c := b.cell(it, 0)

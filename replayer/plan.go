@@ -16,7 +16,7 @@ const (
 	dropUpgraded    = "upgraded"    // became a tunnel; what went through it was not recorded
 	dropRequestCut  = "request-cut" // the recording lacks part of the body
 	dropBadRequest  = "bad-request" // head and body contradict each other; it cannot be framed again
-	dropInterrupted = "interrupted" // not sent, because the run was stopped
+	DropInterrupted = "interrupted" // not sent, because the run was stopped
 	dropLaneLost    = "lane-lost"   // not sent, because the target confirmed its lane no more
 	dropUnsent      = "unsent"      // not sent, because its session was still busy when the run ended
 	dropUnanswered  = "unanswered"  // sent, and not answered when the run ended

@@ -46,6 +46,6 @@ func Rehearse(ctx context.Context, cfg Config, src traffic.Source) (*Rehearsal, 
 	passOver(&out.Ledger, src)
 	out.Ledger.Passed = r.feed.planned
 	passOver(&out.Ledger, src)
-	out.Ledger.Drop(dropInterrupted, uint64(len(r.feed.left())))
+	out.Ledger.Drop(DropInterrupted, uint64(len(r.feed.left())))
 	return out, err
 }

@@ -58,7 +58,7 @@ func newRun(cfg Config) (*run, error) {
 		return nil, &ConfigError{fmt.Errorf("replay: %w", err)}
 	}
 	return &run{
-		cfg: cfg, routes: routes, dropped: dropInterrupted,
+		cfg: cfg, routes: routes, dropped: DropInterrupted,
 		window: newWindow(int64(cfg.Window)), stock: &stock{limit: int64(cfg.Window)}, hungry: make(chan struct{}, 1),
 	}, nil
 }

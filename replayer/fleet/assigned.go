@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redlane/redlane/internal/bus"
+	"github.com/redlane/redlane/replayer"
+	"github.com/redlane/redlane/traffic"
 )
 
 // An assigned is a part as the controller knows it.
@@ -29,6 +31,7 @@ type assigned struct {
 	handed  bool // others go on from lease.Mark
 	results int
 	taken   uint64 // exchanges in its results
+	unsent  uint64 // of them, for a lost worker: what it was to send and did not
 	last    time.Duration
 
 	takeover *Takeover // of it, when it is lost
@@ -94,7 +97,7 @@ func (c *controller) onLease(e bus.Entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.parts[id]
-	if p == nil || e.Revision <= p.rev || l.Lost {
+	if p == nil || e.Revision <= p.rev || l.Lost || p.state == lost {
 		return
 	}
 	p.rev, p.seen = e.Revision, c.Clock.Now()
@@ -151,14 +154,24 @@ func (c *controller) take(r *result) (refused string) {
 		c.invalid = append(c.invalid, fmt.Sprintf("worker %s: %v", p.worker.Name, err))
 	}
 	p.results = r.Number
+	if p.state == lost || r.GaveUp {
+		p.unsent += lostWith(&r.Result.Ledger)
+	}
 	p.taken += r.Result.Ledger.Accepted
 	p.lease.Counts = r.Counts
 	p.last = max(p.last, r.Counts.Last)
 	c.sum.add(r.Result)
-	if !r.Last {
+	switch {
+	case !r.Last:
 		return ""
-	}
-	if p.state == lost { // it was cut off, and is back: what it knows makes the hole smaller
+	case p.state == lost: // it was cut off, and is back: what it knows makes the hole smaller
+		return ""
+	case r.GaveUp: // the same, and back before it was missed
+		if !p.handed {
+			p.lease.Mark = r.Mark // not further, though it may have written more down before it was cut off
+			p.lease.Mark.Place = max(p.lease.Mark.Place, p.from)
+		}
+		c.loseLocked(p)
 		return ""
 	}
 	p.state = done
@@ -178,6 +191,14 @@ func (c *controller) take(r *result) (refused string) {
 	}
 	c.poke()
 	return ""
+}
+
+// lostWith renames what a lost worker has not sent: the run was not interrupted, that worker was.
+func lostWith(l *traffic.Ledger) (n uint64) {
+	n = l.Dropped[replayer.DropInterrupted]
+	delete(l.Dropped, replayer.DropInterrupted)
+	l.Drop(dropLost, n)
+	return n
 }
 
 // expire ends the leases that have not been renewed in time. From then on their workers cannot send anything

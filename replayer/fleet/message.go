@@ -13,7 +13,7 @@ import (
 
 // Version of the messages. Workers and controllers of different versions do not work together: what one
 // counts the other would not know.
-const Version = 1
+const Version = 2
 
 // Every message is a MessagePack array: the version, then the fields.
 
@@ -105,6 +105,7 @@ type result struct {
 	Last   bool // nothing more will come
 	Mark   mark // of the last: what the results of the part have
 	Failed string
+	GaveUp bool // of the last: the worker was cut off and has stopped by itself; others may go on from Mark
 }
 
 // encode makes a message of v, a pointer to one of the structs above.

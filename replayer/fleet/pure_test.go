@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/redlane/redlane/internal/bus"
+	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/replayer"
 	"github.com/redlane/redlane/traffic"
 )
@@ -131,6 +132,42 @@ func TestResultsArriveWhole(t *testing.T) {
 	require.EqualValues(t, 9, all.Total.Due.Count())
 	require.EqualValues(t, 9, all.Ledger.Accepted)
 	require.Len(t, all.Cells, 1)
+}
+
+// A worker that was cut off, stopped by itself and is back before it was missed is lost like any other: what it
+// knows is taken, others go on from its mark, and the run stays valid.
+func TestWorkerIsBackBeforeItWasMissed(t *testing.T) {
+	t.Parallel()
+	c := &controller{
+		Config:  Config{Bus: dial(t, startBus(t).URL()), Run: "test", Workers: 2, Shards: 4, Log: func(string) {}, Clock: clock.System},
+		members: make(map[string]*member), parts: make(map[int]*assigned), changed: make(chan struct{}, 1), ctx: t.Context(), t0: time.Now(),
+	}
+	for _, id := range []string{"w", "other"} {
+		require.Empty(t, c.admit(join{Worker: id, Name: id, Loops: 1}))
+	}
+	p := c.assign(c.members["w"], []int{0, 1}, 0)
+	p.state = running
+	p.lease.Mark = mark{Place: 9, Count: 5} // of which it never heard that it was written
+
+	r := someResult()
+	r.Part, r.Number, r.Last, r.GaveUp, r.Mark = p.id, 1, true, true, mark{Place: 7, Count: 3}
+	r.Result.Ledger = traffic.Ledger{Stage: "replay", Accepted: 3, Passed: 1, Dropped: map[string]uint64{replayer.DropInterrupted: 2}}
+	require.Empty(t, c.take(r))
+	require.Equal(t, lost, p.state)
+	c.onLease(bus.Entry{Key: p.key(), Revision: 99, Value: encode(&lease{Worker: "w", Mark: mark{Place: 9, Count: 5}})}) // late
+	c.wg.Wait()
+
+	rep := c.report()
+	require.Len(t, rep.Takeovers, 1)
+	require.EqualValues(t, 2, rep.Lost)
+	require.EqualValues(t, 2, rep.Takeovers[0].Lost)
+	require.Equal(t, map[string]uint64{dropLost: 2}, rep.Ledger.Dropped)
+	require.NoError(t, rep.Ledger.Balance())
+	require.Equal(t, []string{"the recording was not read to its end"}, rep.Invalid) // by the other, who is not there
+	heir := c.parts[1]
+	require.Equal(t, c.members["other"], heir.worker)
+	require.EqualValues(t, 7, heir.from)
+	require.Equal(t, 2, len(heir.shards))
 }
 
 func FuzzDecode(f *testing.F) {

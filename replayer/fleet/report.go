@@ -89,7 +89,7 @@ func (c *controller) report() *Report {
 	r := &Report{Result: c.sum.all(), Takeovers: c.taken, Aborted: c.abort, Invalid: c.invalid}
 	r.Started, r.Elapsed = c.t0, max(0, c.Clock.Now().Sub(c.t0))
 	r.Interrupted = c.stopped || c.abort != ""
-	var released, counted uint64
+	var released, counted, unknown uint64 // unknown: in nobody's result
 	var lastDue, lastSent time.Duration
 	complete := true
 	sent := make(map[*member]uint64)
@@ -102,8 +102,10 @@ func (c *controller) report() *Report {
 		lastDue, lastSent = max(lastDue, n.Due), max(lastSent, p.last)
 		counted += p.lease.Mark.Count
 		missing := int64(p.lease.Mark.Count) - int64(p.taken)
+		r.Lost += p.unsent
 		if p.state == lost && missing > 0 {
 			r.Lost += uint64(missing)
+			unknown += uint64(missing)
 			r.Unknown += p.lease.Mark.Count - min(p.lease.Mark.Count, n.Sent)
 		} else if missing != 0 && c.abort == "" {
 			r.Invalid = append(r.Invalid, fmt.Sprintf("worker %s counted %d exchanges and has results of %d", p.worker.Name, p.lease.Mark.Count, p.taken))
@@ -117,8 +119,8 @@ func (c *controller) report() *Report {
 		}
 		r.Exchanges = p.lease.Mark.Place
 	}
-	r.Ledger.Accepted += r.Lost
-	r.Ledger.Drop(dropLost, r.Lost)
+	r.Ledger.Accepted += unknown
+	r.Ledger.Drop(dropLost, unknown)
 	r.Asked, r.Achieved = perSecond(released, lastDue), perSecond(r.Sent, lastSent)
 	c.holesLocked(r)
 	switch {
@@ -139,7 +141,7 @@ func (c *controller) holesLocked(r *Report) {
 	for _, t := range r.Takeovers {
 		for _, p := range c.parts {
 			if p.takeover == t {
-				t.Lost = p.lease.Mark.Count - min(p.lease.Mark.Count, p.taken)
+				t.Lost = p.unsent + p.lease.Mark.Count - min(p.lease.Mark.Count, p.taken)
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func (p *part) finish(number int) {
 	case cause == nil && p.err != nil: // it was not told to end
 		last.Failed = p.err.Error()
 	case errors.As(cause, new(*gaveUp)):
-		last.Failed = cause.Error()
+		last.GaveUp = true
 	}
 	p.deliver(last)
 }
