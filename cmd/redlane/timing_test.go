@@ -151,7 +151,7 @@ func (o *orderly) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
 
 func logHist(t *testing.T, name string, h *hdr.Hist) {
 	t.Logf("%-26s p50 %v  p90 %v  p99 %v  p99.9 %v  p99.99 %v  max %v", name, h.Quantile(0.5), h.Quantile(0.9), h.Quantile(0.99), h.Quantile(0.999), h.Quantile(0.9999), h.Max())
-	limits := []time.Duration{10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 100_000_000, 1 << 62}
+	limits := []time.Duration{10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 100_000_000, time.Hour}
 	counts := make([]uint64, len(limits))
 	for v, n := range h.Buckets() {
 		i := 0
