@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/redlane/redlane/internal/conf"
 	"github.com/redlane/redlane/lanes/ticket"
 	"github.com/redlane/redlane/recorder/store"
 	"github.com/redlane/redlane/replayer"
+	"github.com/redlane/redlane/replayer/rewrite"
 	"github.com/redlane/redlane/replayer/selection"
 	"github.com/redlane/redlane/replayer/shape"
 	"github.com/redlane/redlane/traffic"
@@ -34,9 +36,14 @@ type replay struct {
 	Only   selection.Match  `yaml:"only"`
 	Except selection.Match  `yaml:"except"`
 	Repeat selection.Passes `yaml:"repeat"` // default once
+
+	Learn   rewrite.Learn `yaml:"learn"`          // default on
+	Rules   string        `yaml:"rules"`          // file of rules for what to replace, sign and shift
+	Amplify int           `yaml:"amplify"`        // sessions that each recorded one becomes; default 1
+	Spread  time.Duration `yaml:"amplify_spread"` // clones start up to so much later
 }
 
-var _ = register("replay", func() verb { return new(replay) })
+var _ = register("replay", func() verb { return &replay{Learn: rewrite.LearnOn} })
 
 func (v *replay) check(s *Scenario, st *Step) error {
 	switch svc := s.Services[v.To]; {
@@ -52,7 +59,7 @@ func (v *replay) check(s *Scenario, st *Step) error {
 		return st.Errorf("replay: lane is missing: a replay never goes to the baseline")
 	case v.Repeat == selection.Forever && st.For == 0 && !v.Rate.Bounded():
 		return st.Errorf("replay: repeat: forever has no end: give the step a for, or the rate a shape that ends")
-	case v.Timeout < 0 || v.LagLimit < 0:
+	case v.Timeout < 0 || v.LagLimit < 0 || v.Spread < 0:
 		return st.Errorf("replay: a negative duration")
 	}
 	if err := s.knowsLane(v.Lane); err != nil {
@@ -72,7 +79,25 @@ func (v *replay) check(s *Scenario, st *Step) error {
 	if err := v.choice(s).Check(); err != nil {
 		return st.Errorf("replay: %w", err)
 	}
+	if _, err := v.rewriting(s); err != nil {
+		return st.Errorf("replay: %w", err)
+	}
 	return nil
+}
+
+// rewriting reads the rule file, at the check and again when the step begins: a run may change it before.
+func (v *replay) rewriting(s *Scenario) (*rewrite.Rules, error) {
+	cfg := rewrite.Config{Learn: v.Learn, Clones: v.Amplify, Spread: v.Spread, Seed: s.Seed}
+	if v.Rules != "" {
+		data, err := os.ReadFile(v.Rules)
+		if err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
+		if cfg.File, err = rewrite.Parse(v.Rules, data, os.Getenv); err != nil {
+			return nil, err
+		}
+	}
+	return rewrite.New(cfg)
 }
 
 func (v *replay) run(ctx context.Context, r *run, st *Step) error {
@@ -81,9 +106,14 @@ func (v *replay) run(ctx context.Context, r *run, st *Step) error {
 		return fmt.Errorf("replay: %w", err)
 	}
 	defer src.Close()
+	rules, err := v.rewriting(r.scenario)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
 	result, err := replayer.Run(ctx, replayer.Config{
 		To: r.address(v.To), Lane: v.Lane, Shape: along, For: st.For, Seed: r.scenario.Seed, Workers: r.loops, Timeout: v.Timeout, LagLimit: v.LagLimit,
 		TicketKeys: ticket.KeysOf(r.ticketKey.Public().(ed25519.PublicKey)), Service: v.To, StrictLane: v.Strict, RunID: r.runID(),
+		Rewrite: rules,
 	}, src)
 	if result != nil {
 		r.addReplay(v, st, result)

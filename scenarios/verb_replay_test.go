@@ -35,6 +35,11 @@ steps:
 	f(with(", repeat: forever, rate: 5/s for 1m"), "")
 	f(with("")+"\n    for: 10s", "")
 
+	f(with(", learn: shared, amplify: 3, amplify_spread: 10s"), "")
+
+	f(with(", learn: no"), `steps[0].replay.learn: want off, on or shared, found "no"`)
+	f(with(", amplify: -1"), "replay: rewrite: memory, spread and number of clones must not be negative")
+	f(with(", rules: nowhere.yaml"), "s.yaml:6: steps[0]: replay: rules: open nowhere.yaml: no such file")
 	f(with(", repeat: forever, rate: 5/s"), "s.yaml:6: steps[0]: replay: repeat: forever has no end: give the step a for, or the rate a shape that ends")
 	f(with(", rate: 5/s fro 1m"), `s.yaml:6: steps[0].replay.rate: shape "5/s fro 1m": at character 5: want for or over, found "fro" (did you mean "for"?)`)
 	f(with(", rate: shape of mysql://x"), `replay: rate: tape URL "mysql://x": scheme "mysql" is not tape`)

@@ -21,6 +21,7 @@ type Source struct {
 	window Window
 	passes Passes
 
+	lean       bool // responses are not wanted
 	sharing    bool
 	key, below uint64
 	only       *matcher
@@ -43,6 +44,15 @@ var _ traffic.Source = (*Source)(nil)
 type skipper interface {
 	Span() (first, last int64, ok bool)
 	From(start int64) // before the first Next
+}
+
+// SkipResponses leaves out what came back, all but the status, where the recording can save work by that. Before the
+// first Next.
+func (s *Source) SkipResponses() {
+	s.lean = true
+	if src, ok := s.src.(interface{ SkipResponses() }); ok {
+		src.SkipResponses()
+	}
 }
 
 // Next fills x with the next exchange chosen, or returns io.EOF after the last of the last pass.
@@ -149,6 +159,9 @@ func (s *Source) again() error {
 		return fmt.Errorf("open recording for pass %d: %w", s.pass+2, err)
 	}
 	s.src, s.begun, s.inPass = src, false, 0
+	if s.lean {
+		s.SkipResponses()
+	}
 	s.pass++
 	return nil
 }

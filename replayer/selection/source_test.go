@@ -220,3 +220,27 @@ func TestSelectionsAreChecked(t *testing.T) {
 	s = Selection{Share: 1}
 	require.True(t, s.Empty())
 }
+
+// A leanSource notes whether it was told that responses are not wanted.
+type leanSource struct {
+	traffic.Source
+	told *int
+}
+
+func (s leanSource) SkipResponses() { *s.told++ }
+
+// Who does not want responses is heard in every pass.
+func TestResponsesAreLeftOutInEveryPass(t *testing.T) {
+	told := 0
+	s := Selection{Repeat: 3}
+	src, err := s.Open(t.Context(), func(context.Context) (traffic.Source, error) {
+		return leanSource{&listSource{list: minutes(10, 2), shut: new(int)}, &told}, nil
+	})
+	require.NoError(t, err)
+	src.SkipResponses()
+	var x traffic.Exchange
+	for range 30 {
+		require.NoError(t, src.Next(t.Context(), &x))
+	}
+	require.Equal(t, 3, told)
+}
