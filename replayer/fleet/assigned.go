@@ -26,6 +26,7 @@ type assigned struct {
 	state   state
 	rev     uint64 // of its lease
 	seen    time.Time
+	excused time.Duration // of the time since: nobody could be heard
 	lease   lease
 	ending  bool // its lease is about to be ended
 	handed  bool // others go on from lease.Mark
@@ -79,7 +80,7 @@ func (c *controller) open(p *assigned, t0 time.Time) error {
 	defer c.mu.Unlock()
 	p.worker.offset, p.worker.rtt = a.Ready.Offset, a.Ready.RTT
 	if p.state == opening {
-		p.state, p.seen = running, c.Clock.Now()
+		p.state, p.seen, p.excused = running, c.Clock.Now(), 0
 	}
 	return nil
 }
@@ -100,7 +101,7 @@ func (c *controller) onLease(e bus.Entry) {
 	if p == nil || e.Revision <= p.rev || l.Lost || p.state == lost {
 		return
 	}
-	p.rev, p.seen = e.Revision, c.Clock.Now()
+	p.rev, p.seen, p.excused = e.Revision, c.Clock.Now(), 0
 	if p.state == done {
 		return // its last result says more, and came another way
 	}
@@ -209,8 +210,8 @@ func (c *controller) expire(blind time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.parts {
-		p.seen = p.seen.Add(blind)
-		if p.state == running && !p.ending && now.Sub(p.seen) > leaseTime {
+		p.excused += blind
+		if p.state == running && !p.ending && now.Sub(p.seen)-p.excused > leaseTime {
 			p.ending = true
 			c.wg.Go(func() { c.end(p) })
 		}
@@ -316,7 +317,7 @@ func (c *controller) goOnLocked(p *assigned) {
 // notOpened ends a part that its worker did not take.
 func (c *controller) notOpened(q *assigned, err error) {
 	c.mu.Lock()
-	q.state, q.seen = running, c.Clock.Now().Add(-2*leaseTime) // and it expires like any other
+	q.state, q.seen, q.excused = running, c.Clock.Now().Add(-2*leaseTime), 0 // and it expires like any other
 	c.mu.Unlock()
 	c.Log(fmt.Sprintf("worker %s does not take over %d shards: %v", q.worker.Name, len(q.shards), err))
 }

@@ -123,7 +123,7 @@ func (c *controller) openAll(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	for _, p := range parts { // leases count from here
-		p.seen = c.Clock.Now()
+		p.seen, p.excused = c.Clock.Now(), 0
 	}
 	c.mu.Unlock()
 	if late := c.Clock.Now().Sub(t0); late > 0 {
