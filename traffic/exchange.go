@@ -8,6 +8,7 @@ import (
 // An Exchange is one request and its response as seen at one point.
 type Exchange struct {
 	ID      uint64 // names the exchange in logs, on tape and in streams of chance; see RequestID
+	Unnamed bool   // the request came without an id: ID was made up, and no other run will meet it again
 	Session uint64 // exchanges of one session stay in order; a proxy gives each client connection one
 	Seq     uint64 // place within the session, from 0
 
@@ -59,10 +60,18 @@ func (x *Exchange) SetHeader(name, value []byte) {
 	x.Edits = append(x.Edits, Header{name, value})
 }
 
+// Failed reports whether the caller was let down: no answer, or a server error. A caller that hung up was not.
+func (x *Exchange) Failed() bool {
+	if x.Response.Status == 0 {
+		return !x.Flags.Has(FlagDownstreamClosed)
+	}
+	return x.Response.Status >= 500
+}
+
 // Reset empties x for the next exchange and keeps the memory of its slices. Field by field: building a new
 // Exchange around the two messages copies 700 bytes three times.
 func (x *Exchange) Reset() {
-	x.ID, x.Session, x.Seq = 0, 0, 0
+	x.ID, x.Unnamed, x.Session, x.Seq = 0, false, 0, 0
 	x.Start, x.FirstByte, x.Latency = 0, 0, 0
 	x.Src, x.Dst, x.SrcLane = "", "", ""
 	x.SrcAddr, x.DstAddr = netip.AddrPort{}, netip.AddrPort{}

@@ -44,6 +44,7 @@ func (s *Slot) check() error {
 type chain struct {
 	filters []traffic.Filter
 	bodies  []bodyFilter
+	conns   []traffic.ConnFilter
 }
 
 // A bodyFilter is a filter of the chain that also looks at bodies, and its place: it sees them only where
@@ -76,6 +77,9 @@ func (c *chain) level(service string, slots []Slot, l Level) {
 func (c *chain) add(f traffic.Filter) {
 	if b, ok := f.(traffic.BodyFilter); ok {
 		c.bodies = append(c.bodies, bodyFilter{b, len(c.filters)})
+	}
+	if f, ok := f.(traffic.ConnFilter); ok {
+		c.conns = append(c.conns, f)
 	}
 	c.filters = append(c.filters, f)
 }

@@ -12,10 +12,11 @@ const (
 	closedIdle    closing = iota // no request for too long
 	closedPartway                // the client left in the middle of a request head
 	closedUnknown                // it came through a listener that was just closed, or while draining
+	closedRefused                // by a filter, before anything of it was read
 	closings
 )
 
-var closingNames = [closings]string{"idle", "partway", "unknown"}
+var closingNames = [closings]string{"idle", "partway", "unknown", "refused"}
 
 type closingCounts [closings]atomic.Uint64
 

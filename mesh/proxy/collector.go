@@ -33,6 +33,7 @@ var (
 	descNoConn   = desc("upstream_connect_failures_total", "Connections to endpoints that could not be opened.")
 	descIdle     = desc("upstream_idle_connections", "Connections to endpoints kept for the next exchange.")
 	descRetries  = desc("upstream_retries_total", "Requests sent again because a kept connection was dead.")
+	descCopies   = desc("request_copies_total", "Copies of requests that were sent beside them, because a fault asked for it.")
 	descUp       = desc("endpoint_up", "0 while the endpoint rests because it could not be connected to.", "service", "lane", "endpoint")
 	descGen      = desc("config_generation", "Number of the configuration in force, from 1.")
 	descBadGen   = desc("config_reload_failures_total", "Configurations that were refused; the one before stayed in force.")
@@ -44,7 +45,7 @@ var (
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descLoops, descRequests, descFlags, descDuration, descEscapes, descTickets, descActive, descAccepted, descClosed, descOpen, descConnects, descNoConn,
-		descIdle, descRetries, descUp, descGen, descBadGen, descTakeover, descEngine, descLogLines, descHandshakes, descShaking, descBadCerts, descExpiry,
+		descIdle, descRetries, descCopies, descUp, descGen, descBadGen, descTakeover, descEngine, descLogLines, descHandshakes, descShaking, descBadCerts, descExpiry,
 	} {
 		ch <- d
 	}
@@ -61,7 +62,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
-	var accepted, connects, failures, retries uint64
+	var accepted, connects, failures, retries, copies uint64
 	var sessions, idle int64
 	var closed [closings]uint64
 	for _, l := range c.p.loops {
@@ -70,6 +71,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		connects += s.connects.Load()
 		failures += s.connectFailures.Load()
 		retries += s.retries.Load()
+		copies += s.copies.Load()
 		sessions += s.sessions.Load()
 		idle += s.idle.Load()
 		for i := range closed {
@@ -84,6 +86,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(descConnects, connects)
 	count(descNoConn, failures)
 	count(descRetries, retries)
+	count(descCopies, copies)
 	gauge(descOpen, sessions)
 	gauge(descIdle, idle)
 	gauge(descActive, c.p.Active())

@@ -41,6 +41,10 @@ type Config struct {
 	// listens on and connects to under it, in no order. nil: nobody is told.
 	Addresses func(listens, connects []netip.AddrPort)
 
+	// Abrupt closes listeners that are no longer asked for before Reload returns, whoever waits there: clients
+	// are to be refused from then on, as if the service had ended.
+	Abrupt bool
+
 	Loops     int                                            // 0 means one per core
 	Engine    string                                         // choose.Auto or one of choose.Names; empty means choose.Auto
 	NewDriver func(engine.NewHandler) (engine.Driver, error) // nil means the one called Engine

@@ -22,6 +22,9 @@ func (s *session) decide() {
 			s.hold(a)
 			return
 		}
+		if a.Harm != nil {
+			x.suffer(a.Harm)
+		}
 		if a.Ends() {
 			s.act(a)
 			return
@@ -34,28 +37,49 @@ func (s *session) decide() {
 func (s *session) hold(a traffic.Action) {
 	s.phase = holding
 	s.x.held, s.x.due = a, s.loop.Now().Add(a.Wait)
-	s.loop.Arm(s.h, a.Wait)
+	s.stay(a.Wait)
 }
 
-// release goes on with a request whose time has come.
+// release goes on with a request whose time has come, or whose grip is over.
 func (s *session) release() {
-	if left := s.x.due.Sub(s.loop.Now()); left > 0 {
-		s.loop.Arm(s.h, left) // never early, whatever the driver's clock
-		return
-	}
-	if a := s.x.held; a.Ends() {
-		s.act(a)
-	} else {
+	x := s.x
+	a := x.held
+	left := x.due.Sub(s.loop.Now())
+	switch {
+	case over(a.Harm):
+		x.held, x.hole = traffic.Action{}, false
 		s.decide()
+	case x.hole:
+		s.stay(0)
+		return
+	case left > 0:
+		s.stay(left) // never early, whatever the driver's clock
+		return
+	default:
+		if a.Harm != nil {
+			x.suffer(a.Harm)
+		}
+		if a.Ends() {
+			s.act(a)
+		} else {
+			s.decide()
+		}
 	}
 	s.run()
 }
 
 func (s *session) act(a traffic.Action) {
-	if a.Reply.Status != 0 {
-		s.reply(a.Reply.Status, a.Reply.Body, a.Reply.Flag)
-		return
+	switch {
+	case a.Reply.Status != 0:
+		var headers []traffic.Header
+		if a.Harm != nil {
+			headers = a.Harm.Headers
+		}
+		s.replyWith(a.Reply.Status, headers, a.Reply.Body, a.Reply.Flag)
+	case a.Reset:
+		s.end()
+		s.reset()
+	default:
+		s.hole(a)
 	}
-	s.end()
-	s.reset()
 }

@@ -30,6 +30,8 @@ type course struct {
 	depth int            // how many Request halves were called
 	held  traffic.Action // what is to be done at due
 	due   time.Time
+	hole  bool  // it is never to be answered
+	harm  *harm // nil: none is done
 
 	// The request.
 	asked http1.Framing

@@ -32,6 +32,9 @@ func (s *session) finish() {
 // the innermost up, then the counters and the log.
 func (s *session) end() {
 	x, l := s.x, s.loop
+	if x.harm != nil && (x.Response.Status == 0 || x.Response.Status >= 500) {
+		s.copyRequest(true)
+	}
 	s.x = nil
 	x.Latency = x.since(l.Now())
 	for x.depth > 0 {

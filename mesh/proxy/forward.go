@@ -30,6 +30,9 @@ func (s *session) forward() {
 		return
 	}
 	x.endpoint, x.reached = ep, false
+	if x.harm != nil && x.harm.connect != nil && s.disconnected() {
+		return
+	}
 	if x.edge.diversion != nil {
 		s.dial(l.outsider(s.to, ep.Addr))
 		return
@@ -57,8 +60,15 @@ func (s *session) dial(t *target) {
 // choose is the next healthy endpoint in turn, or nil. Each loop keeps its own turn: they meet often
 // enough, and share nothing.
 func (l *loop) choose(x *exchange) *traffic.Endpoint {
-	eps := x.Endpoints
-	if len(eps) == 0 || x.attempts >= maxAttempts {
+	if x.attempts >= maxAttempts {
+		return nil
+	}
+	return l.pick(x.Endpoints)
+}
+
+// pick is the next healthy one of these, or nil.
+func (l *loop) pick(eps []*traffic.Endpoint) *traffic.Endpoint {
+	if len(eps) == 0 {
 		return nil
 	}
 	now := l.Now().UnixNano()

@@ -48,7 +48,7 @@ func (x *exchange) identify() {
 	id := x.Request.Get("x-request-id")
 	if len(id) == 0 {
 		x.session.loop.ids.request(&x.id)
-		id = x.id[:]
+		id, x.Unnamed = x.id[:], true
 		x.SetHeader(requestIDName, id)
 	}
 	x.ID = traffic.RequestID(id)

@@ -40,6 +40,10 @@ func (p *Proxy) leaveUnwanted(g, old *generation) {
 			continue
 		}
 		delete(p.mu.listeners, key)
+		if p.cfg.Abrupt {
+			p.mu.cut = append(p.mu.cut, ln)
+			continue
+		}
 		lv := &leaving{listening: ln, key: key, edge: old.edges[ln.tag]}
 		p.mu.leaving[ln.tag] = lv
 		if !p.mu.lent { // else somebody may be about to serve on it
@@ -61,6 +65,18 @@ func (p *Proxy) leaveUnwanted(g, old *generation) {
 		for tag, e := range old.gone {
 			g.gone[tag] = g.lastEdge(e)
 		}
+	}
+}
+
+// closeCut closes what leaveUnwanted left for it. The caller does not hold mu, which those have to wait for that
+// Close waits for.
+func (p *Proxy) closeCut() {
+	p.mu.Lock()
+	all := p.mu.cut
+	p.mu.cut = nil
+	p.mu.Unlock()
+	for _, ln := range all {
+		ln.Close()
 	}
 }
 

@@ -20,6 +20,7 @@ type loop struct {
 
 	gen      *generation // what the caches below belong to
 	peers    []slot      // by engine.Handle.Index
+	arrivals []arrival   // the same; empty where no filter decides about connections
 	sessions int
 	draining bool
 	until    time.Time // when draining: how long a client may keep its connection without a request

@@ -13,6 +13,7 @@ import (
 // another core; the collector reads them at any time and adds the loops up.
 type loopStats struct {
 	accepted, connects, connectFailures, retries atomic.Uint64
+	copies                                       atomic.Uint64
 	sessions, idle                               atomic.Int64
 	closings                                     closingCounts
 	refused                                      refusals

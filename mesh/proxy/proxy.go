@@ -50,6 +50,7 @@ type Proxy struct {
 		sync.Mutex
 		listeners   map[string]*listening // by place.key
 		leaving     map[int]*leaving      // by tag
+		cut         []*listening          // of Config.Abrupt, to be closed without mu
 		draining    bool                  // nothing is opened any more
 		lent        bool                  // another process may be about to serve on the listeners
 		tags        int

@@ -43,6 +43,7 @@ func (p *Proxy) reload(c *mesh.Config) error {
 
 // swap makes c and the present slots the current generation.
 func (p *Proxy) swap(c *mesh.Config) error {
+	defer p.closeCut()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.draining {

@@ -10,6 +10,11 @@ import (
 // reply answers the exchange here. What has already come of the request body is taken first, so that the
 // connection can be kept; a body that is still on its way costs the connection.
 func (s *session) reply(status int, body string, flags traffic.Flags) {
+	s.replyWith(status, nil, body, flags)
+}
+
+// replyWith is reply with headers beside those of its framing.
+func (s *session) replyWith(status int, headers []traffic.Header, body string, flags traffic.Flags) {
 	x, l := s.x, s.loop
 	if x.stream {
 		s.refuseStream(flags)
@@ -21,9 +26,9 @@ func (s *session) reply(status int, body string, flags traffic.Flags) {
 		s.takeBody()
 	}
 	s.last = s.last || !x.whole || x.Request.Minor == 0 || s.leaving && len(s.in) == 0
-	x.back = http1.AppendReply(x.back[:0], status, body, s.last, x.isHead())
+	x.back = http1.AppendReplyWith(x.back[:0], status, headers, body, s.last, x.isHead())
 	var f http1.Framing
-	if n, err := http1.ParseResponse(x.back, x.Request.Method, &x.Response, &f, nil); n == 0 || err != nil {
+	if n, err := http1.ParseResponse(x.back, x.Request.Method, &x.Response, &f, &ours); n == 0 || err != nil {
 		panic("BUG: a reply of our own that cannot be read")
 	}
 	x.answered = true
@@ -35,6 +40,9 @@ func (s *session) reply(status int, body string, flags traffic.Flags) {
 	}
 	s.flushed(l.Send(s.h, x.back))
 }
+
+// ours are the limits of what we say ourselves.
+var ours = http1.Limits{Head: 1 << 30, Headers: 1 << 20}
 
 // takeBody takes what has come of the request body and shows it to those who look at bodies.
 func (s *session) takeBody() {
@@ -93,6 +101,7 @@ func (s *session) fail(status int, body string, flag traffic.Flags) {
 // connection needs a reset for that; the others are short of bytes, and what was sent may still arrive.
 func (s *session) cut(flag traffic.Flags) {
 	s.x.Flags |= flag
+	s.sendKept()
 	bare := s.x.down == http1.UntilClose
 	s.dropUpstream()
 	s.end()

@@ -22,11 +22,21 @@ func (s *session) send(u *upstream) {
 	}
 	x.up, u.x, x.reached = u, x, true
 	x.DstAddr = u.target.addrPort
-	f := x.asked
-	f.Close, f.KeepAlive = false, false
-	l.up = http1.AppendRequest(l.up[:0], &x.Request, x.Edits, f)
 	s.phase = sending
+	if x.harm != nil && x.harm.shaped != nil {
+		s.beginPace()
+		s.arm()
+		return
+	}
+	l.up = s.requestHead(l.up[:0])
 	s.passBody(true)
+}
+
+// requestHead puts the head for the service behind dst.
+func (s *session) requestHead(dst []byte) []byte {
+	f := s.x.asked
+	f.Close, f.KeepAlive = false, false
+	return http1.AppendRequest(dst, &s.x.Request, s.x.Edits, f)
 }
 
 // readBody passes on what has come of the request body.
@@ -71,6 +81,9 @@ func (s *session) passBody(first bool) {
 	}
 	if x.whole {
 		s.phase = awaiting
+		if x.harm != nil {
+			s.copyRequest(false)
+		}
 	}
 	s.stalled = waiting > highWater
 	if first || x.whole || s.stalled {
@@ -126,6 +139,9 @@ func (x *exchange) tellRequest(b []byte) {
 		return
 	}
 	x.Request.BodySize += int64(len(b))
+	if x.harm != nil {
+		x.harm.record(b)
+	}
 	for _, f := range x.service.chain.bodies {
 		if f.at < x.depth {
 			f.RequestBody(&x.Exchange, b)

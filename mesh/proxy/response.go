@@ -107,6 +107,9 @@ func (s *session) passHead() {
 	s.last = s.last || over || unsure || s.leaving && len(s.in) == 0 // what it has sent already is still answered
 	f := x.answer.ForClient(x.Request.Minor, s.last)
 	x.down, s.last = f.Kind, f.Close
+	if x.harm != nil && x.harm.patched != nil && s.patchHead(f) {
+		return
+	}
 	l.down = http1.AppendResponse(l.down[:0], &x.Response, nil, f)
 }
 
@@ -117,6 +120,13 @@ func (u *upstream) passBody(b []byte) {
 	for {
 		data, n, done, err := x.replied.Next(b)
 		b = b[n:]
+		if x.harm != nil {
+			data = s.patchPiece(data, done, err != nil)
+			if done && s.lingers() {
+				u.holdLast(data, b)
+				return
+			}
+		}
 		x.tellResponse(data)
 		if w := l.gather(&l.down, s.h, data, x.down); w > 0 {
 			waiting = w
@@ -159,12 +169,12 @@ func (u *upstream) complete(rest []byte, waiting int) {
 	switch {
 	case !x.whole: // the rest of the request will never come
 		u.reset()
-	case x.answer.Close || len(rest) > 0 || u.ended:
+	case x.answer.Close || len(rest) > 0 || u.ended || x.harm.unclean():
 		u.close()
 	default:
 		u.target.put(u, x.service.timeouts.Pool)
 	}
-	s.last = s.last || !x.whole
+	s.last = s.last || !x.whole || x.harm.owes()
 	if len(l.down) > 0 {
 		waiting = l.Send(s.h, l.down)
 		l.down = shrink(l.down)

@@ -69,7 +69,7 @@ func (l *loop) newSession(h engine.Handle, tag int, e *edge, from, to netip.Addr
 	} else {
 		s = new(session)
 	}
-	*s = session{loop: l, h: h, from: from, to: to, tag: tag, edge: e, gen: l.gen, id: l.ids.session(), leaving: l.draining}
+	*s = session{loop: l, h: h, from: from, to: to, tag: tag, edge: e, gen: l.gen, id: l.sessionOf(h), leaving: l.draining}
 	l.sessions++
 	l.stats.accepted.Add(1)
 	l.stats.sessions.Add(1)
@@ -103,18 +103,27 @@ func (s *session) data(b []byte) {
 	case s.phase == lingering:
 		s.discard(len(b))
 		return
+	case s.x != nil && s.x.harm != nil && s.paced():
+		s.come(b)
+		return
 	case s.phase == tunnelling && len(s.in) == 0:
 		s.relay(b)
 		return
-	case len(s.in) == 0:
+	}
+	s.add(b)
+	s.run()
+}
+
+// add puts b behind what is there.
+func (s *session) add(b []byte) {
+	if len(s.in) == 0 {
 		s.first = s.loop.Now()
 		s.in = b
-	default:
-		s.keep()
-		s.held = append(s.held, b...)
-		s.in = s.held
+		return
 	}
-	s.run()
+	s.keep()
+	s.held = append(s.held, b...)
+	s.in = s.held
 }
 
 // run goes as far as the bytes at hand and the other side allow.
@@ -143,8 +152,18 @@ func (s *session) step() bool {
 	case reading:
 		return s.readHead()
 	case sending:
+		if s.x.harm != nil && s.paced() {
+			return s.passUp()
+		}
 		return s.readBody()
+	case holding:
+		if h := s.x.held.Harm; s.x.hole && h.Grip == nil {
+			s.in = nil // for ever: nobody will want it
+		}
 	case tunnelling:
+		if s.x.harm != nil && s.paced() {
+			return s.passUp()
+		}
 		if len(s.in) > 0 {
 			b := s.in
 			s.in = nil
@@ -179,7 +198,7 @@ func (s *session) feel() {
 	if s.phase == gone {
 		return
 	}
-	pause := s.stalled || s.phase != reading && len(s.held) > pipelineMax
+	pause := s.stalled || s.phase != reading && len(s.held) > pipelineMax && len(s.held) > s.room()
 	if pause == s.paused {
 		return
 	}
@@ -188,6 +207,14 @@ func (s *session) feel() {
 	} else {
 		s.loop.Resume(s.h)
 	}
+}
+
+// room is how much may be kept of what the client sends.
+func (s *session) room() int {
+	if s.x != nil && s.x.harm != nil && s.paced() {
+		return s.x.harm.up.room()
+	}
+	return pipelineMax
 }
 
 // readHead begins an exchange when a whole head has come.
@@ -255,11 +282,15 @@ func (s *session) begin(end int) {
 // writable says that the client has taken everything.
 func (s *session) writable() {
 	switch {
+	case s.phase == flushing && s.x.harm != nil && s.x.harm.resets: // its timer looks
 	case s.phase == flushing:
 		s.finish()
 	case s.x != nil && s.x.up != nil:
 		s.x.up.unpause()
 		s.arm()
+		if s.x.harm != nil && s.paced() {
+			s.move()
+		}
 	}
 }
 
@@ -278,11 +309,21 @@ func (s *session) atEOF() {
 		}
 		s.close()
 	case sending:
-		if !s.stalled {
+		if !s.stalled && !s.holdsUp() {
 			s.fail(400, "the request body was cut short", traffic.FlagDownstreamClosed)
 		}
+	case holding:
+		if s.x.hole {
+			s.x.Flags |= traffic.FlagDownstreamClosed
+			s.end()
+			s.close()
+		}
 	case tunnelling:
-		s.tunnelEOF()
+		if s.holdsUp() {
+			s.rearm(s.x, s.x.harm)
+		} else {
+			s.tunnelEOF()
+		}
 	case lingering:
 		s.close()
 	}

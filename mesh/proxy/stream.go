@@ -33,6 +33,12 @@ func (s *session) openStream(u *upstream) {
 	x.tally = l.stats.streamCell(x)
 	x.tally.open.Add(1)
 	s.phase = tunnelling
+	if x.harm != nil && x.harm.shaped != nil {
+		s.beginPace()
+		s.arm()
+		s.move()
+		return
+	}
 	s.arm()
 	s.run()
 	s.join()

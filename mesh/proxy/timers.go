@@ -9,7 +9,8 @@ import (
 // Each connection has one timer, and each phase one thing to wait for:
 //
 //	client's  reading: Idle, then Header from the first byte   sending: Request, between two reads
-//	          holding: the filter's wait                       lingering: lingerTime
+//	          holding: the filter's wait, a look at its grip   lingering: lingerTime
+//	          connecting: a connection that never comes about  shaped: the next piece, a look at the Shaper
 //	          a response it does not take: Request             tunnelling: Idle, either side; joined: look
 //	service's the request is through: Response, between two reads; it does not take the body: Response
 //	          idle: Pool
@@ -24,16 +25,19 @@ func (s *session) arm() {
 	}
 	t := &s.x.service.timeouts
 	slow := s.x.up != nil && s.x.up.paused
+	d := time.Duration(0)
 	switch {
 	case s.x.joined:
-		s.loop.Arm(s.h, s.lookEvery())
+		d = s.lookEvery()
 	case s.phase == tunnelling:
-		s.loop.Arm(s.h, t.Idle)
-	case s.phase == flushing, s.phase == sending && !s.stalled, slow:
-		s.loop.Arm(s.h, t.Request)
-	default:
-		s.loop.Arm(s.h, 0)
+		d = t.Idle
+	case s.phase == flushing, s.phase == sending && !s.stalled && !s.holdsUp(), slow:
+		d = t.Request
 	}
+	if s.x.harm != nil {
+		d = s.sooner(d)
+	}
+	s.loop.Arm(s.h, d)
 }
 
 // patience is how long to wait for the next request.
@@ -52,7 +56,7 @@ func (s *session) patience() time.Duration {
 func (u *upstream) arm() {
 	s := u.x.session
 	switch {
-	case s.phase == tunnelling || u.paused:
+	case s.phase == tunnelling || u.paused || u.x.harm.unclean():
 		u.loop.Arm(u.h, 0)
 	case s.phase == awaiting || s.stalled:
 		u.loop.Arm(u.h, u.x.service.timeouts.Response)
@@ -62,6 +66,9 @@ func (u *upstream) arm() {
 }
 
 func (s *session) timer() {
+	if s.moves() {
+		return
+	}
 	switch s.phase {
 	case reading:
 		if !s.partway() {
@@ -73,6 +80,11 @@ func (s *session) timer() {
 		s.run()
 	case holding:
 		s.release()
+	case connecting:
+		if h := s.x.harm; h != nil && h.connect != nil && s.x.up == nil {
+			s.stall()
+			s.run()
+		}
 	case sending:
 		if s.x.up.paused {
 			s.cut(traffic.FlagDownstreamTimeout)
@@ -80,6 +92,10 @@ func (s *session) timer() {
 		}
 		s.fail(408, "the request body took too long\n", traffic.FlagDownstreamTimeout)
 	case awaiting, flushing:
+		if h := s.x.harm; h != nil && h.resets {
+			s.resetNow()
+			return
+		}
 		s.x.Flags |= traffic.FlagDownstreamTimeout
 		s.dropUpstream()
 		s.end()

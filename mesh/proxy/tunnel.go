@@ -15,6 +15,10 @@ func (s *session) tunnel(b []byte) {
 	}
 	l.down = shrink(l.down)
 	u.arm()
+	if x.harm != nil && x.harm.shaped != nil {
+		s.beginTunnelPace()
+		return
+	}
 	s.arm()
 	s.run()
 	s.join()
@@ -23,6 +27,11 @@ func (s *session) tunnel(b []byte) {
 // relay passes bytes of the client on.
 func (s *session) relay(b []byte) {
 	s.x.countIn(len(b))
+	s.pass(b)
+}
+
+// pass does so with bytes that have been counted.
+func (s *session) pass(b []byte) {
 	s.stalled = s.loop.Send(s.x.up.h, b) > highWater
 	s.arm()
 	s.feel()
@@ -30,12 +39,15 @@ func (s *session) relay(b []byte) {
 
 // relay passes bytes of the service on.
 func (u *upstream) relay(b []byte) {
-	x := u.x
-	x.countOut(len(b))
-	if u.loop.Send(x.session.h, b) > highWater {
+	u.x.countOut(len(b))
+	u.pass(b)
+}
+
+func (u *upstream) pass(b []byte) {
+	if u.loop.Send(u.x.session.h, b) > highWater {
 		u.pause()
 	}
-	x.session.arm()
+	u.x.session.arm()
 }
 
 // tunnelEOF and upstreamEOF pass the end of one direction on. The other may go on for long.
@@ -48,7 +60,7 @@ func (s *session) tunnelEOF() {
 }
 
 func (s *session) upstreamEOF() {
-	if s.ended {
+	if s.ended && !s.holdsUp() {
 		s.endTunnel()
 		return
 	}

@@ -36,6 +36,8 @@ func (u *upstream) opened() {
 
 func (u *upstream) data(b []byte) {
 	switch {
+	case u.x != nil && u.x.harm != nil && u.x.session.paced():
+		u.come(b)
 	case u.x == nil: // nobody asked: an answer to come would be taken for that to the next request
 		u.target.remove(u)
 		u.close()
@@ -60,6 +62,12 @@ func (u *upstream) writable() {
 
 // eof means that the service sends no more, which may be how its response ends.
 func (u *upstream) eof() {
+	if !u.holds() {
+		u.finished()
+	}
+}
+
+func (u *upstream) finished() {
 	u.ended = true
 	switch x := u.x; {
 	case x == nil:
@@ -70,7 +78,7 @@ func (u *upstream) eof() {
 	case x.answered:
 		if done, _ := x.replied.AtEOF(); done {
 			u.loop.down = u.loop.down[:0]
-			u.complete(nil, 0)
+			u.complete(nil, u.passLast())
 			return
 		}
 		x.session.cut(traffic.FlagUpstreamClosed)
@@ -81,6 +89,7 @@ func (u *upstream) eof() {
 }
 
 func (u *upstream) closed(err error) {
+	u.broke()
 	x := u.x
 	switch {
 	case !u.open:
@@ -114,7 +123,9 @@ func (u *upstream) pause() {
 func (u *upstream) unpause() {
 	if u.paused {
 		u.paused = false
-		u.loop.Resume(u.h)
+		if u.x == nil || u.x.harm == nil || !u.x.harm.full {
+			u.loop.Resume(u.h)
+		}
 		u.arm()
 	}
 }

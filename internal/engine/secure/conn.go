@@ -14,6 +14,7 @@ import (
 //
 //	greeting ─► shaking ─► open ─► gone       a client's
 //	    └──────────┴─► parting ──► gone       refused: the alert or the answer must arrive
+//	stalled ─► greeting, or no conn at all    kept waiting before
 //	dialling ─► shaking ─► open ─► gone       our own
 type conn struct {
 	loop  *Loop
@@ -48,12 +49,15 @@ type conn struct {
 	waiting int  // as the driver said last
 	left    int  // bytes that a parting peer may still send
 	counted bool // how the handshake ended
+
+	stalled func() bool
 }
 
 type phase uint8
 
 const (
-	greeting phase = iota // nothing has come yet
+	stalled  phase = iota // nothing is read, and nobody knows of it
+	greeting              // nothing has come yet
 	dialling              // no connection yet
 	shaking
 	open
@@ -125,6 +129,9 @@ func (c *conn) finished() {
 func (c *conn) closed(err error) {
 	l, h, tell := c.loop, c.h, c.phase == open || c.server == nil
 	switch {
+	case c.phase == stalled:
+		c.drop()
+		return
 	case c.phase >= open || errors.Is(err, context.Canceled):
 		c.drop()
 	case c.phase == shaking && c.server != nil:

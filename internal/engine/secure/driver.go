@@ -67,6 +67,7 @@ func New(cfg Config, newDriver func(engine.NewHandler) (engine.Driver, error), n
 		l.above = l.face()
 		l.inner = newHandler(l.above)
 		l.waiter, _ = l.inner.(Waiter)
+		l.doorman, _ = l.inner.(Doorman)
 		d.loops = append(d.loops, l)
 		return l
 	})

@@ -14,7 +14,8 @@ type Loop struct {
 	engine.Loop             // of the driver
 	above       engine.Loop // this, as the Handler has it
 	inner       engine.Handler
-	waiter      Waiter // inner; nil: does not want to know
+	waiter      Waiter  // inner; nil: does not want to know
+	doorman     Doorman // inner; nil: lets everybody in
 	driver      *Driver
 	number      int
 
@@ -116,13 +117,15 @@ func (l *Loop) settle() {
 
 // OnAccept passes a plain connection on and begins to secure another.
 func (l *Loop) OnAccept(h engine.Handle, tag int, from, to netip.AddrPort) {
+	var s *Server
 	if ask := l.driver.cfg.Server; ask != nil {
-		if s := ask(tag); s != nil {
-			l.greet(h, s, tag, from, to)
-			return
-		}
+		s = ask(tag)
 	}
-	l.inner.OnAccept(h, tag, from, to)
+	if l.doorman != nil {
+		l.arrive(h, s, tag, from, to)
+	} else {
+		l.letIn(h, s, tag, from, to)
+	}
 	l.settle()
 }
 

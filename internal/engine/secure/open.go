@@ -164,6 +164,8 @@ func (c *conn) setTimerTo(t time.Time) {
 func (c *conn) timer() {
 	l, now := c.loop, c.loop.Now()
 	switch {
+	case c.phase == stalled:
+		c.waits()
 	case c.phase == open:
 		l.inner.OnTimer(c.h)
 	case c.phase == parting:

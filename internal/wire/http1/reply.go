@@ -1,24 +1,44 @@
 package http1
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/redlane/redlane/traffic"
+)
 
 // AppendReply writes a complete small text/plain response of our own. close says that the connection ends
 // after it; head that it answers HEAD, so that the body stays out. It has no Date: no clock is at hand,
 // and a recipient may assume the time of receipt.
 func AppendReply(dst []byte, status int, body string, close bool, head bool) []byte {
+	return AppendReplyWith(dst, status, nil, body, close, head)
+}
+
+// AppendReplyWith is AppendReply with headers of the caller's, of which a Content-Type takes the place of ours.
+// Those that CheckEdit refuses are left out.
+func AppendReplyWith(dst []byte, status int, headers []traffic.Header, body string, close bool, head bool) []byte {
 	if status < 100 || status > 999 {
 		panic("BUG: reply with status " + strconv.Itoa(status))
 	}
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = append(dst, ' ')
-	dst = append(dst, reason(status)...)
+	dst = append(dst, Reason(status)...)
 	dst = append(dst, '\r', '\n')
 	if status < 200 {
 		return append(dst, '\r', '\n')
 	}
+	typed := false
+	for i := range headers {
+		if h := &headers[i]; h.Value != nil && CheckEdit(*h) == nil {
+			dst = appendLine(dst, h.Name, h.Value)
+			typed = typed || traffic.EqualFold(h.Name, "content-type")
+		}
+	}
 	if status != 204 && status != 304 {
-		dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+		if !typed {
+			dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\n"...)
+		}
+		dst = append(dst, "Content-Length: "...)
 		dst = strconv.AppendInt(dst, int64(len(body)), 10)
 		dst = append(dst, '\r', '\n')
 	} else {
@@ -34,8 +54,8 @@ func AppendReply(dst []byte, status int, body string, close bool, head bool) []b
 	return append(dst, body...)
 }
 
-// reason is the phrase RFC 9110 gives to a status; empty for others, which is allowed.
-func reason(status int) string {
+// Reason is the phrase RFC 9110 gives to a status; empty for others, which is allowed.
+func Reason(status int) string {
 	switch status {
 	case 100:
 		return "Continue"
