@@ -1,33 +1,28 @@
 package injector
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
+
+	"github.com/redlane/redlane/injector/api"
 )
 
-// A Client talks to the admin API of one proxy.
+// A Client talks to the admin API of one proxy. What the proxy refuses is an *api.Error behind the error.
 type Client struct {
-	Base string       // such as http://127.0.0.1:9901
-	HTTP *http.Client // nil means http.DefaultClient
+	Base  string       // such as http://127.0.0.1:9901
+	HTTP  *http.Client // nil means http.DefaultClient
+	Token string       // a drill token, for Add and Renew
 }
 
 // Add asks for a lease.
 func (c *Client) Add(ctx context.Context, l Lease) (s Status, err error) {
-	body, err := json.Marshal(l)
-	if err != nil {
-		return s, fmt.Errorf("add lease: %w", err)
-	}
-	err = c.do(ctx, "POST", "/faults", body, &s)
+	err = c.do(ctx, "POST", "/faults", l, &s)
 	return s, err
 }
 
-// Renew lets a lease last its whole ttl again.
+// Renew lets a lease go on: it ends Grace after the last time.
 func (c *Client) Renew(ctx context.Context, id string) (s Status, err error) {
 	err = c.do(ctx, "POST", "/faults/"+url.PathEscape(id)+"/renew", nil, &s)
 	return s, err
@@ -45,38 +40,17 @@ func (c *Client) List(ctx context.Context) (list []Status, err error) {
 	return list, err
 }
 
-// Halt ends all leases.
-func (c *Client) Halt(ctx context.Context) error {
-	return c.do(ctx, "POST", "/halt", nil, &struct{}{})
+// Halt ends all leases and returns how many there were.
+func (c *Client) Halt(ctx context.Context) (int, error) {
+	var said struct{ Halted int }
+	err := c.do(ctx, "POST", "/halt", nil, &said)
+	return said.Halted, err
 }
 
-func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, bytes.NewReader(body))
-	if err != nil {
+func (c *Client) do(ctx context.Context, method, path string, body, into any) error {
+	s := api.Server{Base: c.Base, HTTP: c.HTTP, Token: c.Token}
+	if err := s.Call(ctx, method, path, body, into); err != nil {
 		return fmt.Errorf("ask proxy: %w", err)
-	}
-	client := c.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("ask proxy: %w", err)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	if err != nil {
-		return fmt.Errorf("ask proxy: %s %s: %w", method, path, err)
-	}
-	if resp.StatusCode >= 300 {
-		var said struct{ Error string }
-		if json.Unmarshal(data, &said) != nil || said.Error == "" {
-			said.Error = resp.Status
-		}
-		return fmt.Errorf("ask proxy: %s", said.Error)
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("ask proxy: %s %s: %w", method, path, err)
 	}
 	return nil
 }

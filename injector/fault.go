@@ -1,11 +1,13 @@
 package injector
 
 import (
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/redlane/redlane/traffic"
 )
@@ -23,12 +25,40 @@ type Fault interface {
 // parameter at fault.
 type checker interface{ check() error }
 
+// A leaseChecker is a Fault that does not go with every lease.
+type leaseChecker interface{ checkLease(l *Lease) error }
+
+// A connFault is a Fault that may strike connections as they open, in place of exchanges.
+type connFault interface {
+	Fault
+	// AtAccept reports whether it does. It then decides about connections alone.
+	AtAccept() bool
+	DecideConn(op ConnOp, r *rand.Rand) traffic.Welcome
+}
+
+// A seated Fault lets so many of those it struck go on at a time.
+type seated interface{ seats() uint64 }
+
 // Op is what a fault may look at. Its bytes are valid until Decide returns.
 type Op struct {
-	ID             uint64 // of the exchange
+	ID, Session    uint64 // of the exchange
+	At             int64  // Unix nanoseconds at which is decided
 	Caller, Callee string // Caller is empty when unknown
 	Lane           traffic.Color
 	Method, Target []byte
+
+	Full    bool    // of a fault that is seated: no seat is free
+	Earlier *Answer // of a fault that asks for it: what was answered before
+}
+
+// ConnOp is what a fault of connections may look at.
+type ConnOp struct {
+	Session        uint64
+	At             time.Time
+	Caller, Callee string
+	Lane           traffic.Color
+	TLS            bool
+	Issue          func(name string, from, to time.Time) (*tls.Certificate, error) // makes a certificate, see Config.Issue
 }
 
 var (

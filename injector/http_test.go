@@ -2,6 +2,7 @@ package injector
 
 import (
 	"context"
+	"crypto/ed25519"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,10 +11,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/redlane/redlane/injector/api"
+	"github.com/redlane/redlane/injector/token"
+	"github.com/redlane/redlane/lanes/ticket"
+	"github.com/redlane/redlane/traffic"
 )
 
 func TestAdminAPI(t *testing.T) {
-	table := NewTable(Config{})
+	table := NewTable(Config{Allow: anyone})
 	handler := table.Handler()
 	f := func(method, path, body string, code int, want string) {
 		t.Helper()
@@ -40,8 +46,8 @@ func TestAdminAPI(t *testing.T) {
 	f("POST", "/faults", `{"fault": "latancy"}`, 400, `{"error":"read lease: no fault \"latancy\" (did you mean \"latency\"?)"}`)
 	f("POST", "/faults", good+`, "dealy": "1s"}`, 400, `{"error":"read lease: no key \"dealy\" (did you mean \"delay\"?)"}`)
 	f("POST", "/faults", good+`, "ttl": "1s"}`, 400, `{"error":"read lease: key \"ttl\" is given twice`)
-	f("POST", "/faults", strings.Replace(good, "30s", "31m", 1)+`}`, 400, `{"error":"add lease: ttl: 31m0s is above the maximum of 30m0s; renew the lease instead"}`)
-	f("POST", "/faults", `{"id": "`+strings.Repeat("a", maxLeaseBody)+`"}`, 413, `{"error":"read lease: http: request body too large"}`)
+	f("POST", "/faults", strings.Replace(good, "30s", "31m", 1)+`}`, 400, `{"error":"add lease: ttl: 31m0s is above the maximum of 30m0s"}`)
+	f("POST", "/faults", `{"id": "`+strings.Repeat("a", api.MaxBody)+`"}`, 413, `{"error":"read lease: http: request body too large"}`)
 	f("PUT", "/faults", "", 405, `{"error":"no such method here"}`)
 	f("GET", "/halt", "", 405, `{"error":"no such method here"}`)
 	f("GET", "/nowhere", "", 404, `{"error":"no such path"}`)
@@ -50,7 +56,7 @@ func TestAdminAPI(t *testing.T) {
 }
 
 func TestClientSpeaksToTheHandler(t *testing.T) {
-	table := NewTable(Config{})
+	table := NewTable(Config{Allow: anyone})
 	server := httptest.NewServer(table.Handler())
 	defer server.Close()
 	ctx := context.Background()
@@ -62,7 +68,7 @@ func TestClientSpeaksToTheHandler(t *testing.T) {
 	s, err := c.Add(ctx, asked)
 	require.NoError(t, err)
 	require.Equal(t, asked, s.Lease)
-	require.WithinDuration(t, time.Now().Add(30*time.Second), s.Expires, 5*time.Second)
+	require.WithinDuration(t, time.Now().Add(30*time.Second), s.Ends, 5*time.Second)
 	_, err = c.Add(ctx, asked)
 	require.EqualError(t, err, "ask proxy: add lease a: a lease of this id is live")
 	_, err = c.Renew(ctx, "a")
@@ -73,7 +79,9 @@ func TestClientSpeaksToTheHandler(t *testing.T) {
 	s, err = c.Remove(ctx, "a")
 	require.NoError(t, err)
 	require.Equal(t, Removed, s.State)
-	require.NoError(t, c.Halt(ctx))
+	n, err := c.Halt(ctx)
+	require.NoError(t, err)
+	require.Zero(t, n)
 
 	odd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(502)
@@ -82,5 +90,50 @@ func TestClientSpeaksToTheHandler(t *testing.T) {
 	defer odd.Close()
 	c = &Client{Base: odd.URL, HTTP: odd.Client()}
 	defer odd.Client().CloseIdleConnections()
-	require.EqualError(t, c.Halt(ctx), "ask proxy: 502 Bad Gateway")
+	_, err = c.Halt(ctx)
+	require.EqualError(t, err, "ask proxy: 502 Bad Gateway")
+	require.Equal(t, 502, api.Code(err))
+}
+
+func anyone(string, traffic.Color) error { return nil }
+
+// Starting takes a token, and so does going on; stopping and looking take none.
+func TestWhoMayStart(t *testing.T) {
+	public, key, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	now := time.Now()
+	table := NewTable(Config{Allow: func(text string, lane traffic.Color) error {
+		_, err := token.Verify(ticket.KeysOf(public), text, lane, now)
+		return err
+	}})
+	tok := func(lane traffic.Color) string {
+		k, err := token.Issue(key, []traffic.Color{lane}, "t", now, time.Hour)
+		require.NoError(t, err)
+		return k.String()
+	}
+	const lease = `{"id": "a", "fault": "reset", "lane": "red", "edge": "* -> packet", "share": 1, "ttl": "30s"}`
+	f := func(table *Table, tok, method, path, body string, code int, want string) {
+		t.Helper()
+		w, r := httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set(token.Header, tok)
+		table.Handler().ServeHTTP(w, r)
+		require.Equal(t, code, w.Code, w.Body.String())
+		require.Contains(t, w.Body.String(), want)
+	}
+	f(table, "", "POST", "/faults", lease, 401, `add lease: a drill token is needed to start a fault`)
+	f(table, "rdt1", "POST", "/faults", lease, 403, `malformed`)
+	f(table, tok("blue"), "POST", "/faults", lease, 403, `drill token of t is for lane blue, not for lane red`)
+	f(table, tok("red"), "POST", "/faults", strings.Replace(lease, `"ttl"`, `"seed": 1, "x"`, 1), 400, `no key`)
+	f(table, "", "POST", "/faults", strings.Replace(lease, `, "ttl": "30s"`, "", 1), 400, `ttl: say how long`)
+	f(table, tok("red"), "POST", "/faults", lease, 201, `"state":"live"`)
+	until := status(t, table, "a").Expires
+	f(table, "", "POST", "/faults/a/renew", "", 401, `renew lease a: a drill token is needed`)
+	f(table, tok("blue"), "POST", "/faults/a/renew", "", 403, `not for lane red`)
+	require.Equal(t, until, status(t, table, "a").Expires, "refused, and not renewed")
+	f(table, tok("red"), "POST", "/faults/a/renew", "", 200, `"state":"live"`)
+	f(table, "", "POST", "/faults/b/renew", "", 404, `no such lease`)
+	f(table, "", "GET", "/faults", "", 200, `"state":"live"`)
+	f(table, "", "DELETE", "/faults/a", "", 200, `"state":"removed"`)
+	f(table, "", "POST", "/halt", "", 200, `{"halted":0}`)
+	f(NewTable(Config{}), tok("red"), "POST", "/faults", lease, 403, `no fault can be started here over the network: no drill keys are configured`)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-// MaxTTL is the longest a lease may last unless it is renewed, and the default of Config.MaxTTL: chaos
-// that needs longer without anybody looking is an outage.
+// MaxTTL is the longest a lease may last, and the default of Config.MaxTTL: chaos that goes on for longer is an
+// outage.
 const MaxTTL = 30 * time.Minute
 
 // A Lease asks for a fault. In YAML and JSON it is one flat mapping, the fault's parameters beside the rest:
@@ -23,9 +23,17 @@ type Lease struct {
 	Fault Fault         // required
 	Lane  traffic.Color // required: only coloured traffic can be hit
 	Edge  Edge          // required
-	Share conf.Share    // of the exchanges looked at that are struck; 0 strikes none
+
+	// Which of the exchanges on Edge it is about; those not about are not looked at. Empty is all.
+	Route  string // template of the path, such as /packets/{id} or /users/*/orders; see recorder/template
+	Method string // to the letter, such as POST
+	Header HeaderMatch
+
+	Per   string     // what the dice are rolled for: PerRequest (empty means that), or PerConnection
+	Share conf.Share // of the exchanges looked at that are struck; 0 strikes none
 	Seed  uint64
-	TTL   time.Duration // required, above 0; the lease ends this long after it was added or last renewed
+	TTL   time.Duration // required, above 0: the whole life of the lease. It also ends Grace after it was added or last renewed
+	Guard string        // ends the lease when it trips; empty: none
 
 	// Hard caps on strikes, 0 for none. What they hold back passes clean and is counted as overflow.
 	MaxRequests uint64 // over the life of the lease
@@ -59,17 +67,47 @@ func (l *Lease) check(maxTTL time.Duration) error {
 		return fmt.Errorf("edge: not an edge: %q", l.Edge)
 	case !(l.Share >= 0 && l.Share <= 1):
 		return fmt.Errorf("share: want 0%% to 100%%, found %v", l.Share)
+	case l.Per != "" && l.Per != PerRequest && l.Per != PerConnection:
+		return fmt.Errorf("per: want %s or %s, found %q", PerRequest, PerConnection, l.Per)
 	case l.TTL <= 0:
 		return errors.New("ttl: say how long, such as 30s; a fault without an end is not offered")
 	case l.TTL > maxTTL:
-		return fmt.Errorf("ttl: %s is above the maximum of %s; renew the lease instead", l.TTL, maxTTL)
+		return fmt.Errorf("ttl: %s is above the maximum of %s", l.TTL, maxTTL)
+	case l.Guard != "" && !validID.MatchString(l.Guard):
+		return fmt.Errorf("guard: want the id of a guard, found %q", l.Guard)
 	case l.MaxRequests > maxRequests:
 		return fmt.Errorf("max_requests: at most %d", uint64(maxRequests))
 	case l.MaxActive > maxActive:
 		return fmt.Errorf("max_active: at most %d", uint64(maxActive))
 	}
+	if _, err := newScope(l); err != nil {
+		return err
+	}
 	if c, ok := l.Fault.(checker); ok {
-		return c.check()
+		if err := c.check(); err != nil {
+			return err
+		}
+	}
+	if c, ok := l.Fault.(leaseChecker); ok {
+		if err := c.checkLease(l); err != nil {
+			return err
+		}
+	}
+	if AtAccept(l.Fault) {
+		return l.checkConn()
+	}
+	return nil
+}
+
+// checkConn refuses what cannot be asked of a connection, of which nothing has been read.
+func (l *Lease) checkConn() error {
+	switch {
+	case l.Route != "" || l.Method != "" || l.Header != HeaderMatch{}:
+		return errors.New("fault: it strikes connections as they open, which have no route, method or header yet")
+	case l.Per == PerRequest:
+		return errors.New("per: the fault strikes connections as they open")
+	case l.MaxActive != 0:
+		return errors.New("max_active: the fault strikes connections as they open and is over at once; use max_requests")
 	}
 	return nil
 }

@@ -19,15 +19,20 @@ type leaseText struct {
 	Fault       string        `yaml:"fault"`
 	Lane        string        `yaml:"lane"`
 	Edge        Edge          `yaml:"edge"`
+	Route       string        `yaml:"route"`
+	Method      string        `yaml:"method"`
+	Header      HeaderMatch   `yaml:"header"`
+	Per         string        `yaml:"per"`
 	Share       *conf.Share   `yaml:"share"`
 	Seed        uint64        `yaml:"seed"`
 	TTL         time.Duration `yaml:"ttl"`
+	Guard       string        `yaml:"guard"`
 	MaxRequests uint64        `yaml:"max_requests"`
 	MaxActive   uint64        `yaml:"max_active"`
 	Parameters  []conf.Entry  `yaml:",rest"`
 }
 
-var leaseKeys = []string{"id", "fault", "lane", "edge", "share", "seed", "ttl", "max_requests", "max_active"}
+var leaseKeys = []string{"id", "fault", "lane", "edge", "route", "method", "header", "per", "share", "seed", "ttl", "guard", "max_requests", "max_active"}
 
 // UnmarshalConf reads a lease strictly: the parameters must be the fault's own. What is missing is left
 // to Table.Add to refuse, because a scenario fills in some of it; only the share must be there, because
@@ -52,7 +57,8 @@ func (l *Lease) UnmarshalConf(v conf.Value) error {
 		return err
 	}
 	*l = Lease{
-		ID: t.ID, Fault: fault, Lane: traffic.Color(t.Lane), Edge: t.Edge, Share: *t.Share, Seed: t.Seed, TTL: t.TTL,
+		ID: t.ID, Fault: fault, Lane: traffic.Color(t.Lane), Edge: t.Edge,
+		Route: t.Route, Method: t.Method, Header: t.Header, Per: t.Per, Share: *t.Share, Seed: t.Seed, TTL: t.TTL, Guard: t.Guard,
 		MaxRequests: t.MaxRequests, MaxActive: t.MaxActive,
 	}
 	return nil
@@ -67,6 +73,16 @@ func meant(word string) string {
 
 // UnmarshalJSON reads what MarshalJSON writes, as strictly as from YAML.
 func (l *Lease) UnmarshalJSON(data []byte) error {
+	var read Lease
+	if err := DecodeJSON(data, &read); err != nil {
+		return err
+	}
+	*l = read
+	return nil
+}
+
+// DecodeJSON reads a JSON object as strictly as conf reads YAML. The error is one line without a place.
+func DecodeJSON(data []byte, into any) error {
 	var one bytes.Buffer
 	if err := json.Compact(&one, data); err != nil { // YAML takes no tabs between tokens; JSON does
 		return fmt.Errorf("not valid JSON: %w", err)
@@ -74,11 +90,9 @@ func (l *Lease) UnmarshalJSON(data []byte) error {
 	if one.Len() == 0 || one.Bytes()[0] != '{' {
 		return errors.New("want a JSON object")
 	}
-	var read Lease
-	if err := conf.Decode("", one.Bytes(), &read); err != nil {
+	if err := conf.Decode("", one.Bytes(), into); err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), ":1: ")) // the place is always the one line
 	}
-	*l = read
 	return nil
 }
 
@@ -89,8 +103,13 @@ func (l Lease) MarshalJSON() ([]byte, error) {
 		return nil, errors.New("lease without a fault")
 	}
 	out := map[string]any{"fault": Kind(l.Fault), "lane": l.Lane, "edge": l.Edge, "share": float64(l.Share), "ttl": l.TTL.String()}
-	if l.ID != "" {
-		out["id"] = l.ID
+	for key, word := range map[string]string{"id": l.ID, "route": l.Route, "method": l.Method, "header": l.Header.String(), "per": l.Per} {
+		if word != "" {
+			out[key] = word
+		}
+	}
+	if l.Guard != "" {
+		out["guard"] = l.Guard
 	}
 	for key, n := range map[string]uint64{"seed": l.Seed, "max_requests": l.MaxRequests, "max_active": l.MaxActive} {
 		if n != 0 {
@@ -101,10 +120,13 @@ func (l Lease) MarshalJSON() ([]byte, error) {
 	for i := range fault.NumField() {
 		key, _, _ := strings.Cut(fault.Type().Field(i).Tag.Get("yaml"), ",")
 		if value := fault.Field(i); key != "" && key != "-" && !value.IsZero() {
-			if s, ok := value.Interface().(fmt.Stringer); ok {
-				out[key] = s.String()
-			} else {
-				out[key] = value.Interface()
+			switch v := value.Interface().(type) {
+			case conf.Share:
+				out[key] = float64(v)
+			case fmt.Stringer:
+				out[key] = v.String()
+			default:
+				out[key] = v
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package injector
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -44,3 +45,18 @@ type odd struct {
 func (*odd) Decide(Op, *rand.Rand) traffic.Action { return traffic.Action{} }
 
 var _ = register("test-odd", func() Fault { return new(odd) })
+
+// plain is what a asks for beside its Grip, which leads to the whole table.
+func plain(a traffic.Action) traffic.Action {
+	if a.Harm == nil {
+		return a
+	}
+	harm := *a.Harm
+	if harm.Grip = nil; harm.Shaper != nil {
+		harm.Shaper = harm.Shaper.(*held).Shaper
+	}
+	if a.Harm = &harm; reflect.ValueOf(harm).IsZero() {
+		a.Harm = nil
+	}
+	return a
+}

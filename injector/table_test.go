@@ -1,6 +1,7 @@
 package injector
 
 import (
+	"errors"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/redlane/redlane/traffic"
 )
 
 func TestExpiresToTheTick(t *testing.T) {
@@ -16,42 +19,137 @@ func TestExpiresToTheTick(t *testing.T) {
 		table := NewTable(Config{})
 		filter := table.Filter()
 		s := add(t, table, slow("a"))
-		require.Equal(t, time.Now().Add(30*time.Second).UnixNano(), s.Expires.UnixNano())
+		require.Equal(t, time.Now().Add(Grace).UnixNano(), s.Expires.UnixNano())
+		require.Equal(t, time.Now().Add(30*time.Second).UnixNano(), s.Ends.UnixNano())
 
-		time.Sleep(30*time.Second - 1)
+		time.Sleep(Grace - 1)
 		require.Equal(t, 50*time.Millisecond, filter.Request(call(1)).Wait)
 		require.Equal(t, Live, status(t, table, "a").State)
 		time.Sleep(time.Nanosecond)
-		require.Zero(t, filter.Request(call(2)))
+		require.Zero(t, plain(filter.Request(call(2))))
 		require.Equal(t, Expired, status(t, table, "a").State)
 		require.Nil(t, table.live.Load(), "the first exchange after the end takes the lease out: the filter costs nothing again")
 		time.Sleep(time.Hour)
-		require.Zero(t, filter.Request(call(3)))
+		require.Zero(t, plain(filter.Request(call(3))))
 		require.EqualValues(t, 1, status(t, table, "a").Struck)
 	})
 }
 
-func TestRenewalCountsFromNow(t *testing.T) {
+// The dead man's switch: whoever holds a lease renews it, and whoever cannot has lost it three seconds later.
+func TestEndsThreeSecondsAfterTheLastRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := NewTable(Config{})
 		filter := table.Filter()
 		add(t, table, slow("a"))
-		for range 100 { // 2000 s in all: renewal may go on past any maximum
-			time.Sleep(20 * time.Second)
+		for range 7 {
+			time.Sleep(time.Second)
 			s, err := table.Renew("a")
 			require.NoError(t, err)
-			require.Equal(t, time.Now().Add(30*time.Second).UnixNano(), s.Expires.UnixNano())
+			require.Equal(t, time.Now().Add(Grace).UnixNano(), s.Expires.UnixNano())
 		}
-		time.Sleep(30*time.Second - 1)
+		time.Sleep(Grace - 1)
+		require.NotZero(t, filter.Request(call(1)))
+		time.Sleep(time.Nanosecond)
+		require.Zero(t, plain(filter.Request(call(2))))
+		_, err := table.Renew("a")
+		require.ErrorIs(t, err, ErrOver)
+		_, err = table.Renew("b")
+		require.ErrorIs(t, err, ErrNoLease)
+		require.Zero(t, plain(filter.Request(call(3))), "renewing what is over revives nothing")
+	})
+}
+
+func TestNoRenewalExtendsTheLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := NewTable(Config{})
+		filter := table.Filter()
+		ends := time.Now().Add(30 * time.Second)
+		add(t, table, slow("a"))
+		for time.Until(ends) > 500*time.Millisecond {
+			time.Sleep(500 * time.Millisecond)
+			s, err := table.Renew("a")
+			require.NoError(t, err)
+			require.False(t, s.Expires.After(ends))
+		}
+		time.Sleep(time.Until(ends) - 1)
 		require.NotZero(t, filter.Request(call(1)))
 		time.Sleep(time.Nanosecond)
 		require.Zero(t, filter.Request(call(2)))
 		_, err := table.Renew("a")
 		require.ErrorIs(t, err, ErrOver)
-		_, err = table.Renew("b")
-		require.ErrorIs(t, err, ErrNoLease)
-		require.Zero(t, filter.Request(call(3)), "renewing what is over revives nothing")
+
+		short := slow("b")
+		short.TTL = time.Second
+		require.Equal(t, time.Now().Add(time.Second).UnixNano(), add(t, table, short).Expires.UnixNano())
 	})
+}
+
+// What a strike began is let go of as soon as its lease is over, however that came about.
+func TestGripIsOverWithTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		table := NewTable(Config{Guarded: func(string) error { return nil }, Ended: func() { told++ }})
+		defer func() { require.Equal(t, 3, told, "of those whose time was not over") }()
+		f := func(end func()) {
+			t.Helper()
+			l := slow("a")
+			l.Guard = "g"
+			add(t, table, l)
+			a := table.Filter().Request(call(1))
+			require.False(t, a.Harm.Grip.Over())
+			end()
+			require.True(t, a.Harm.Grip.Over())
+		}
+		f(func() { time.Sleep(Grace) })
+		f(func() { _, _ = table.Remove("a") })
+		f(func() { table.Halt() })
+		f(func() { require.Equal(t, []string{"a"}, table.Trip("g")) })
+		require.Equal(t, Tripped, status(t, table, "a").State)
+	})
+}
+
+func TestGuardedLeases(t *testing.T) {
+	var no error
+	table := NewTable(Config{Guarded: func(string) error { return no }})
+	l, other := slow("a"), slow("b")
+	l.Guard = "g"
+	no = errors.New("g is tripped")
+	_, err := table.Add(l)
+	require.EqualError(t, err, "add lease: guard: g is tripped: its guard does not watch")
+	no = nil
+	add(t, table, l)
+	add(t, table, other)
+	require.Empty(t, table.Trip("h"))
+	require.Equal(t, []string{"a"}, table.Trip("g"))
+	require.Empty(t, table.Trip("g"))
+	require.Equal(t, Tripped, status(t, table, "a").State)
+	require.Equal(t, Live, status(t, table, "b").State)
+	_, err = NewTable(Config{}).Add(l)
+	require.EqualError(t, err, "add lease: guard: there are none here: its guard does not watch")
+}
+
+func TestNothingBeginsWhileHalted(t *testing.T) {
+	var no error
+	table := NewTable(Config{Halted: func() error { return no }})
+	add(t, table, slow("a"))
+	no = errors.New("/run/halt is there")
+	_, err := table.Add(slow("b"))
+	require.EqualError(t, err, "add lease: faults are halted here: /run/halt is there")
+	require.ErrorIs(t, err, ErrHalted)
+}
+
+func TestTargetsThatDoNotExist(t *testing.T) {
+	table := NewTable(Config{Target: func(lane traffic.Color, e Edge) error {
+		if lane != "red" {
+			return errors.New("lane: no lane " + string(lane))
+		}
+		return nil
+	}})
+	add(t, table, slow("a"))
+	l := slow("b")
+	l.Lane = "blue"
+	_, err := table.Add(l)
+	require.EqualError(t, err, "add lease: lane: no lane blue")
 }
 
 func TestAddAgainAfterTheEnd(t *testing.T) {
@@ -65,14 +163,14 @@ func TestAddAgainAfterTheEnd(t *testing.T) {
 		require.ErrorIs(t, err, ErrTaken)
 
 		held := call(1)
-		require.NotZero(t, filter.Request(held))
+		require.NotZero(t, plain(filter.Request(held)))
 		time.Sleep(time.Minute)
 		s := add(t, table, one)
 		require.Zero(t, s.Struck)
 		require.EqualValues(t, 1, s.Active, "what the earlier lease struck is still under way")
-		require.Zero(t, filter.Request(call(2)))
+		require.Zero(t, plain(filter.Request(call(2))))
 		filter.Response(held)
-		require.NotZero(t, filter.Request(call(3)))
+		require.NotZero(t, plain(filter.Request(call(3))))
 		s = status(t, table, "a")
 		require.EqualValues(t, []uint64{2, 1, 1, 1}, []uint64{s.Looked, s.Struck, s.Overflow, s.Active})
 	})
@@ -89,7 +187,7 @@ func TestRemoveAndHaltActOnListsAlreadyHeld(t *testing.T) {
 	require.Equal(t, Removed, s.State)
 	require.Equal(t, 2, table.Halt())
 	require.Zero(t, table.Halt())
-	require.Zero(t, table.look(held, call(1)), "a loop that holds the old list strikes no more")
+	require.Zero(t, plain(table.look(held, call(1))), "a loop that holds the old list strikes no more")
 	_, err = table.Renew("b")
 	require.ErrorIs(t, err, ErrOver)
 	_, err = table.Remove("nobody")
@@ -197,7 +295,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	table.Halt()
-	require.Zero(t, filter.Request(call(1)))
+	require.Zero(t, plain(filter.Request(call(1))))
 	for _, s := range table.List() {
 		require.Zero(t, s.Active, s.ID)
 		require.Equal(t, s.Looked, s.Struck+s.Overflow, s.ID)

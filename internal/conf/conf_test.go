@@ -170,3 +170,29 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestPlain(t *testing.T) {
+	f := func(text string, want any) {
+		t.Helper()
+		var v Value
+		require.NoError(t, Decode("x", []byte(text), &v))
+		got, err := v.Plain()
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	f("1", 1)
+	f("1.5", 1.5)
+	f("true", true)
+	f("null", nil)
+	f("'1'", "1")
+	f("2026-11-11", "2026-11-11")
+	f("{a: [1, {b: c}]}", map[string]any{"a": []any{1, map[string]any{"b": "c"}}})
+	var v Value
+	require.True(t, v.IsZero())
+	require.NoError(t, Decode("x", []byte("a: 1\na: 2"), &v))
+	_, err := v.Plain()
+	require.ErrorContains(t, err, `key "a" is given twice`)
+	require.NoError(t, Decode("x", []byte("{a: &b 1, c: *b}"), &v))
+	_, err = v.Plain()
+	require.ErrorContains(t, err, "anchors and aliases")
+}
