@@ -14,13 +14,16 @@ import (
 // Check reports the first thing wrong with c. It is called by Parse, and by the proxy for a Config that
 // a program made.
 func (c *Config) Check() error {
-	if len(c.Services) == 0 {
+	if len(c.Services) == 0 && !c.Bare {
 		return c.Errorf("no services")
 	}
 	if err := checkTimeouts(c.Pos, &c.Timeouts); err != nil {
 		return err
 	}
 	if err := c.Tickets.check(c); err != nil {
+		return err
+	}
+	if err := c.Drills.check(c); err != nil {
 		return err
 	}
 	b := &book{config: c, lanes: c.lanesByService(), listeners: map[string]string{}, endpoints: map[string]instance{}, virtual: map[netip.AddrPort]string{}}

@@ -24,7 +24,7 @@ type Config struct {
 	Sum uint64 `yaml:"-"`
 
 	// Admin is where metrics, health, the effective configuration and fault leases are served over
-	// HTTP. Empty: nowhere. Keep it on a private address; whoever reaches it can inject faults.
+	// HTTP. Empty: nowhere. Keep it on a private address; whoever reaches it can end faults.
 	Admin string `yaml:"admin,omitempty"`
 
 	// AccessLog is where one line per exchange goes.
@@ -39,11 +39,17 @@ type Config struct {
 	// Tickets confirm to those who send load that they reach a lane. Nil: never confirmed.
 	Tickets *Tickets `yaml:"tickets,omitempty"`
 
+	// Drills let faults be started over the admin address. Nil: none can be.
+	Drills *Drills `yaml:"drills,omitempty"`
+
 	// Intercept takes connections that the kernel redirects here. Nil: none.
 	Intercept *Intercept `yaml:"intercept,omitempty"`
 
-	// Services by name. At least one.
+	// Services by name. At least one, unless Bare.
 	Services map[string]*Service `yaml:"services"`
+
+	// Bare is for a program that adds services while it runs.
+	Bare bool `yaml:"-"`
 }
 
 // AccessLog is where the access log goes.
@@ -151,7 +157,7 @@ func Parse(name string, data []byte) (*Config, error) {
 func (c *Config) Effective() ([]byte, error) {
 	full := *c
 	full.Timeouts = c.Timeouts.or(defaults)
-	full.Tickets = c.Tickets.filled()
+	full.Tickets, full.Drills = c.Tickets.filled(), c.Drills.filled()
 	full.Services = make(map[string]*Service, len(c.Services))
 	for name, s := range c.Services {
 		filled := *s

@@ -176,6 +176,11 @@ func (c *Config) CheckFiles() error {
 			return err
 		}
 	}
+	if c.Drills != nil {
+		if _, err := c.DrillKeys(); err != nil {
+			return err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		s := c.Services[name]
 		if t := s.TLS; t != nil {
