@@ -3,32 +3,12 @@ package sockmap
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-func TestCgroupMount(t *testing.T) {
-	f := func(mountinfo, want string) {
-		t.Helper()
-		got, err := cgroupMount(strings.NewReader(mountinfo))
-		if want == "" {
-			require.Error(t, err)
-			return
-		}
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-	const v1 = "33 31 0:30 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
-	f("", "")
-	f(v1, "")
-	f(v1+"41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/unified")
-	f("30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 master:1 - cgroup2 cgroup2 rw,nsdelegate\n", "/sys/fs/cgroup")
-	f(`30 23 0:26 / /my\040groups rw - cgroup2 none rw`+"\n", "/my groups")
-	f("30 23 0:26 / /x rw - tmpfs cgroup2 rw\n", "")
-	f("garbage\n - cgroup2\n", "")
-}
+	"github.com/redlane/redlane/internal/cgroup"
+)
 
 // What is wrong is said in one line.
 func TestStartSaysWhy(t *testing.T) {
@@ -42,7 +22,7 @@ func TestStartSaysWhy(t *testing.T) {
 	f(os.TempDir(), "not a folder of cgroup v2")
 
 	start(t, Config{}) // or say why not
-	root, err := cgroupRoot()
+	root, err := cgroup.Root()
 	require.NoError(t, err)
 	other := filepath.Join(root, "redlane-test-"+filepath.Base(t.TempDir()))
 	if err := os.Mkdir(other, 0o755); err != nil {

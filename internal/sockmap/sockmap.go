@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/redlane/redlane/internal/cgroup"
 )
 
 // Config of an Accelerator. The zero value takes what is written beside the fields.
@@ -53,7 +55,7 @@ func Start(cfg Config) (_ *Accelerator, err error) {
 		cfg.Conns = maxConns
 	}
 	if cfg.Cgroup == "" {
-		if cfg.Cgroup, err = cgroupRoot(); err != nil {
+		if cfg.Cgroup, err = cgroup.Root(); err != nil {
 			return nil, err
 		}
 	}
