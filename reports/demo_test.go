@@ -75,6 +75,14 @@ func demo() *Run {
 			{Text: "ledger balanced", Got: "4 of 4", OK: true},
 			{Text: "invariants hold", Got: "3 of 3", OK: true},
 		},
+		Drills: []Drill{{
+			Edge: "shake -> packet", Lane: "red", Control: "ctl", Finding: "degraded", Brake: "gone after 4.1 ms", Recovery: "1 s after the fault",
+			Rows: []DrillRow{
+				{"error rate", "0%", "0%", "0%", "0%", "1%", "held"},
+				{"p99", "61.2 ms", "8.4 ms", "52.7 ms", "1.9 ms", "100 ms", "degraded"},
+				{"baseline p99", "8.1 ms", "8 ms", "0.1 ms", "1.2 ms", "0 ms", "untouched"},
+			},
+		}},
 		Invariants: []Invariant{
 			{Service: "packet", Name: "money in = money opened + money left", OK: true, Detail: "1,204,000 = 803,211 + 400,789"},
 			{Service: "packet", Lane: "red", Name: "money in = money opened + money left", OK: true, Detail: "6,020,000 = 4,016,055 + 2,003,945"},

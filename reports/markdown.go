@@ -40,6 +40,7 @@ func appendMarkdown(dst []byte, r *Run, v Verdict, checks []Check) []byte {
 	}
 	m.list("Warnings", r.Warnings)
 	m.checks(checks)
+	m.drills(r)
 	m.ledgers(r)
 	m.faults(r)
 	m.traffic(r)

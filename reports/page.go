@@ -28,6 +28,7 @@ type page struct {
 
 	Expect      []checkRow
 	Wrong, Held []checkRow // the other checks
+	Drills      []Drill
 	Ledgers     []ledgerRow
 	Edges       []edgeBlock
 	Traffic     []trafficRow
@@ -126,7 +127,7 @@ func newPage(r *Run, v Verdict, checks []Check) *page {
 	p := &page{
 		CSS: template.CSS(pageCSS), Title: r.Scenario, Verdict: v, Mark: wordMark(v.Word),
 		State: "is-" + strings.ToLower(strings.ReplaceAll(v.Word, " ", "-")), Repeat: r.Repeat,
-		Warnings: r.Warnings, Notes: r.Notes, Text: r.Text, Files: r.Files,
+		Warnings: r.Warnings, Notes: r.Notes, Text: r.Text, Files: r.Files, Drills: r.Drills,
 	}
 	if p.Title == "" {
 		p.Title = "A run without a name"

@@ -39,6 +39,7 @@ type Run struct {
 	Replays    []Replay         `json:"replays,omitempty"`
 	Heats      []Heat           `json:"heats,omitempty"`
 	Faults     []Fault          `json:"faults,omitempty"`
+	Drills     []Drill          `json:"drills,omitempty"`
 	Expect     []Expectation    `json:"expect,omitempty"`
 	Invariants []Invariant      `json:"invariants,omitempty"`
 

@@ -133,20 +133,11 @@ func (s *shard) count(x *traffic.Exchange) (over bool, second int) {
 		s.mu.open[e] = c
 	}
 	c.count++
-	if failed(x) {
+	if x.Failed() {
 		c.errors++
 	}
 	c.latency.Record(x.Latency)
 	return false, second
-}
-
-// failed reports whether the caller was let down: no answer, or a server error. A caller that hung up
-// was not.
-func failed(x *traffic.Exchange) bool {
-	if x.Response.Status == 0 {
-		return !x.Flags.Has(traffic.FlagDownstreamClosed)
-	}
-	return x.Response.Status >= 500
 }
 
 // advance closes all seconds before second.

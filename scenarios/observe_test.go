@@ -74,7 +74,7 @@ func TestOnlyLettingTheCallerDownIsAnError(t *testing.T) {
 		t.Helper()
 		x := &traffic.Exchange{Flags: flags}
 		x.Response.Status = status
-		require.Equal(t, want, failed(x))
+		require.Equal(t, want, x.Failed())
 	}
 	f(200, 0, false)
 	f(404, 0, false)

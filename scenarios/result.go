@@ -22,7 +22,7 @@ func (r *run) result(opt Options, stepsErr, cause error, invariants []reports.In
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := &reports.Run{
-		Scenario: s.Name, File: s.Path, Text: string(s.Text), Seed: s.Seed, Redlane: opt.Version, Host: host(),
+		Scenario: s.Name, File: s.Path, Text: string(s.Text), Seed: s.Seed, Redlane: opt.Version, Host: Host(),
 		Start: r.start, End: r.clock.Now(), Repeat: opt.Repeat,
 		Ledgers: r.mu.ledgers, Replays: r.mu.replays, Faults: r.mu.faults, Warnings: r.mu.warnings, Files: r.mu.files,
 		Traffic: r.observer.series(), Invariants: invariants,
@@ -121,9 +121,13 @@ func (r *run) addFault(name string, from time.Duration, status injector.Status) 
 	if status.Overflow > 0 {
 		r.mu.warnings = append(r.mu.warnings, fmt.Sprintf("fault %s: its caps spared %d exchanges", name, status.Overflow))
 	}
+	if status.Undone > 0 {
+		r.mu.warnings = append(r.mu.warnings, fmt.Sprintf("fault %s: it could not be done to %d exchanges", name, status.Undone))
+	}
 }
 
-func host() reports.Host {
+// Host is the machine and the build that drive a run.
+func Host() reports.Host {
 	h := reports.Host{Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()}
 	if kernel, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		h.OS += " " + strings.TrimSpace(string(kernel))

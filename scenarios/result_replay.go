@@ -18,17 +18,23 @@ func (r *run) addReplay(v *replay, st *Step, result *replayer.Result) {
 	if err := result.Valid(); err != nil {
 		r.warn("%s: %v", st.Name, err)
 	}
-	rep := reports.Replay{
-		Name: v.Tape + " to " + v.To, Lane: string(v.Lane), Rate: v.Rate.String(), Target: result.Target.String(),
-		Asked: ledger.Accepted - ledger.Filtered, Sent: result.Total.Sent.Count(), Errors: result.Total.Errors.Sum(),
-		FromDue: latencyOf(&result.Total.Due), FromSend: latencyOf(&result.Total.Sent), Lag: latencyOf(&result.Pace),
-		LagLimit: result.LagLimit, Answers: answers(result), Seconds: ticks(result, result.Started.Sub(r.start)),
-		CurveDue: curve(&result.Total.Due), CurveSend: curve(&result.Total.Sent),
-	}
+	rep := ReportReplay(result, r.start)
+	rep.Name, rep.Lane, rep.Rate = v.Tape+" to "+v.To, string(v.Lane), v.Rate.String()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.replays = append(r.mu.replays, rep)
 	r.mu.results = append(r.mu.results, result)
+}
+
+// ReportReplay is a replay as a report has it, its seconds counted from start. It has no name yet.
+func ReportReplay(result *replayer.Result, start time.Time) reports.Replay {
+	return reports.Replay{
+		Lane: string(result.Lane), Rate: result.Rate, Target: result.Target.String(),
+		Asked: result.Ledger.Accepted - result.Ledger.Filtered, Sent: result.Total.Sent.Count(), Errors: result.Total.Errors.Sum(),
+		FromDue: latencyOf(&result.Total.Due), FromSend: latencyOf(&result.Total.Sent), Lag: latencyOf(&result.Pace),
+		LagLimit: result.LagLimit, Answers: answers(result), Seconds: ticks(result, result.Started.Sub(start)),
+		CurveDue: curve(&result.Total.Due), CurveSend: curve(&result.Total.Sent),
+	}
 }
 
 // answers puts the cells of each route and status together, the most frequent first.

@@ -25,6 +25,7 @@ type Config struct {
 	Budget int64      // what is in them together, in cents; 0 means 100 a seed
 	Win    conf.Share // chance of a shake to win; 0 means 50%
 	Seed   uint64     // of all chance
+	Plant  string     // a mistake to be found by drills: DoubleIssue; empty: none
 
 	// Timeout of one call to the next service. 0 means 4s for the gateway, 2s for shake and 1s for packet:
 	// each outlives the calls below it.
@@ -81,6 +82,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("budget: want 1 to %d, found %d", int64(maxBudget), c.Budget)
 	case !(c.Win >= 0 && c.Win <= 1):
 		return fmt.Errorf("win: want 0%% to 100%%, found %v", c.Win)
+	case c.Plant != "" && c.Plant != DoubleIssue:
+		return fmt.Errorf("plant: no mistake %q%s", c.Plant, conf.DidYouMean(c.Plant, []string{DoubleIssue}))
 	case c.Timeout < 0:
 		return errors.New("timeout: must not be negative")
 	}

@@ -9,7 +9,7 @@
 //	                           └──────────────────────── GET /balance ──────────────────────────────┘
 //
 // Invariants, which every service reports about itself on GET /invariants, also while faults strike:
-//   - A seed is handed out once; a user gets at most three.
+//   - A seed is handed out once; a user gets at most three, and one for each shake that won.
 //   - Money is conserved: budget = in the pool + in flight + credited.
 //   - Every credited packet was opened, once; a credit repeated with the same packet changes nothing.
 //   - Nothing crosses lanes: a service refuses and counts colours and ids of another lane. Ids made in a

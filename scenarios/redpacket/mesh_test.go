@@ -26,7 +26,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, cfg Config) *world {
-	w := &world{faults: injector.NewTable(injector.Config{})}
+	w := &world{faults: injector.NewTable(injector.Config{Grace: time.Hour})}
 	config := func() *mesh.Config { // the listeners first, the endpoints when they are known
 		c := &mesh.Config{Services: map[string]*mesh.Service{}}
 		for _, name := range Services() {

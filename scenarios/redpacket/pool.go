@@ -17,8 +17,8 @@ type pool struct {
 		perUser map[string]int // seeds held and had
 		shakes  map[string]uint64
 
-		opened, givenBack int
-		twice, over       int // what must never happen: a seed handed out twice, a user over the limit
+		wins, opened, givenBack int
+		twice, over             int // what must never happen: a seed handed out twice, a user over the limit
 	}
 }
 
@@ -42,8 +42,11 @@ func (p *pool) shake(user string) uint64 {
 	return n
 }
 
-// take gives user a seed; why not otherwise.
-func (p *pool) take(user string) (seed int, why string) {
+// take gives user a seed for a shake that won; why not otherwise.
+func (p *pool) take(user string) (seed int, why string) { return p.give(user, 1) }
+
+// give takes a seed out of the pool for so many wins.
+func (p *pool) give(user string, wins int) (seed int, why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -57,6 +60,7 @@ func (p *pool) take(user string) (seed int, why string) {
 		p.mu.twice++
 	}
 	p.mu.holder[seed] = user
+	p.mu.wins += wins
 	p.mu.perUser[user]++
 	if p.mu.perUser[user] > maxPerUser {
 		p.mu.over++
@@ -84,6 +88,7 @@ func (p *pool) giveBack(seed int) {
 	}
 	p.mu.holder[seed] = ""
 	p.mu.perUser[user]--
+	p.mu.wins--
 	p.mu.free = append(p.mu.free, seed)
 	p.mu.givenBack++
 }
@@ -114,5 +119,7 @@ func (p *pool) invariants(amounts []int64) []Invariant {
 		"%d seeds = %d in the pool + %d in flight + %d opened; %d handed out twice", len(p.mu.holder), len(p.mu.free), held, p.mu.opened, p.mu.twice)
 	three := check("at most three a user", p.mu.over == 0 && most <= maxPerUser, counts{"users": int64(len(perUser)), "most": int64(most)},
 		"the luckiest of %d users has %d; %d over the limit", len(perUser), most, p.mu.over)
-	return []Invariant{once, three}
+	win := check("one packet a win", held+p.mu.opened == p.mu.wins, counts{"wins": int64(p.mu.wins)},
+		"%d wins, %d packets issued", p.mu.wins, held+p.mu.opened)
+	return []Invariant{once, three, win}
 }

@@ -53,7 +53,11 @@ func (s *shake) serveShake(w http.ResponseWriter, r *http.Request) {
 	}
 
 	result.Won, result.Packet = true, packetID(s.cfg.Lane, seed)
-	switch got, err := s.open(r, seed, openBody{result.Packet, body.User}); {
+	got, err := s.open(r, seed, openBody{result.Packet, body.User})
+	if s.cfg.Plant == DoubleIssue && errors.Is(err, errUnknown) {
+		got, err = s.issueAgain(r, &result, err)
+	}
+	switch {
 	case errors.Is(err, errRefused):
 		s.pool.giveBack(seed)
 		refuse(w, http.StatusConflict, "the packet could not be opened")
