@@ -76,6 +76,17 @@ bench-record: build clickhouse ## cost of recording, speed and size of the tape,
 chaos-record: clickhouse ## a million exchanges while recorder, ClickHouse or both are killed 30 times: each stored once, 2 minutes and more
 	@REDLANE_CHAOS=1000000 $(GO) test -count=1 -timeout 20m -run ExactlyOnceWhateverDies -v ./recorder/clickhouse
 
+.PHONY: bench-inject
+bench-inject: build ## faults: cost and precision, 50 proxies, guards, orphans, beside Toxiproxy (BENCH=quick; ONLY=apply,abort; DRIVER=epoll; WRITE=1 keeps the result)
+	@scripts/deps.sh nginx wrk
+	@$(GO) build -o bin/bench-inject ./bench/inject
+	@cd tools && $(GO) build -o ../bin/toxiproxy-server github.com/Shopify/toxiproxy/v2/cmd/server
+	@bin/bench-inject $(if $(filter quick,$(BENCH)),-quick) $(if $(DRIVER),-engine $(DRIVER)) $(if $(WRITE),-write) $(if $(ONLY),-only $(ONLY))
+
+.PHONY: orphan-test
+orphan-test: ## controller killed, network cut, proxy killed, a hundred times each: no fault after 3 s. Root, for the network; 4 minutes
+	@REDLANE_ORPHANS=$(or $(TIMES),100) $(GO) test -count=1 -timeout 30m -run TestOrphan -v ./cmd/redlane
+
 .PHONY: bench-restart
 bench-restart: deps ## a hundred restarts and reloads under load, on every engine, with TLS and without
 	@cd bench/restart && $(GO) test -count=1 -timeout 30m -times 100

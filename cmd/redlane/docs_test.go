@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/redlane/redlane/injector/host"
 	"github.com/redlane/redlane/mesh"
 	"github.com/redlane/redlane/recorder"
 	"github.com/redlane/redlane/replayer/rewrite"
@@ -109,10 +110,16 @@ var rewriteFile = regexp.MustCompile(`(?m)^(extract|replace|identity|sign):`)
 
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
+var agentBlock = regexp.MustCompile("(?s)```yaml agent\n(.*?)```")
+
 // Every YAML file shown in a document is one that the program takes.
 func TestDocumentedFilesAreRight(t *testing.T) {
 	n := 0
 	for name, text := range documents(t) {
+		for _, m := range agentBlock.FindAllStringSubmatch(text, -1) {
+			_, err := host.Parse(name, []byte(m[1]))
+			require.NoError(t, err, "%s:\n%s", name, m[1])
+		}
 		for _, m := range yamlBlock.FindAllStringSubmatch(text, -1) {
 			var err error
 			if strings.HasPrefix(m[1], "scenario:") {

@@ -22,8 +22,8 @@ var version = "dev"
 
 // verbs in the order of a newcomer's first hour.
 var verbs = []func() *cobra.Command{
-	demoCmd, proxyCmd, interceptCmd, recordCmd, tapeCmd, recordingCmd, importCmd, exportCmd, replayCmd, workerCmd, ticketCmd, checkCmd, runCmd, reportCmd, clickhouseCmd,
-	redpacketCmd,
+	demoCmd, proxyCmd, interceptCmd, recordCmd, tapeCmd, recordingCmd, importCmd, exportCmd, replayCmd, workerCmd, ticketCmd, checkCmd, runCmd,
+	injectCmd, drillCmd, haltCmd, toxiproxyCmd, agentCmd, reportCmd, clickhouseCmd, redpacketCmd,
 }
 
 func main() {

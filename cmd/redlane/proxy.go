@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"net/http"
 	"os"
 	"os/signal"
 	"slices"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/redlane/redlane/injector"
 	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/mesh"
 	"github.com/redlane/redlane/mesh/proxy"
@@ -32,6 +30,7 @@ func proxyCmd() *cobra.Command {
 		Short: "Run the proxy: lanes, timeouts, faults, metrics, access log",
 		Long: `Runs the proxy of a mesh configuration (docs/mesh.md). The file is reloaded when it changes, and on SIGHUP; a
 wrong one is refused and the old stays. SIGTERM drains: requests under way finish, then the program ends.
+SIGUSR1 ends all faults (docs/injecting.md).
 
 With --takeover a new process of the same command line takes over from the one that runs, which drains and
 ends with exit code 0; no request is lost (docs/operations.md).`,
@@ -83,20 +82,26 @@ func loadMesh(path string) (*mesh.Config, error) {
 // newProxy makes a proxy with the fault API on its admin address, and the slots given. stop is for when it
 // has ended.
 func newProxy(m *mesh.Config, path string, data *dataPlane, take *takeover, logs io.Writer, slots ...proxy.Slot) (p *proxy.Proxy, stop func() error, err error) {
-	faults := injector.NewTable(injector.Config{Clock: clock.System})
+	faults := newFaultPlane(m, logs)
 	cfg := proxy.Config{
 		Mesh: m, Path: path, Clock: clock.System, Logger: slog.New(slog.NewTextHandler(logs, nil)),
 		Sockets: take.sockets(),
-		Slots:   append(slots, proxy.Slot{Name: "faults", Level: proxy.Fault, Filter: faults.Filter()}),
-		Mounts:  map[string]http.Handler{"/faults": faults.Handler(), "/faults/": faults.Handler(), "/halt": faults.Handler()},
+		Slots:   append(slots, faults.slots()...),
+		Mounts:  faults.mounts(),
 	}
-	if stop, err = data.start(&cfg, logs); err != nil {
+	undo, err := data.start(&cfg, logs)
+	if err != nil {
 		return nil, nil, err
 	}
 	if p, err = proxy.New(cfg); err != nil {
-		return nil, nil, runError("%w", errors.Join(err, stop()))
+		return nil, nil, runError("%w", errors.Join(err, undo()))
 	}
-	return p, stop, nil
+	faults.proxy.Store(p)
+	rest := faults.run()
+	return p, func() error {
+		rest()
+		return undo()
+	}, nil
 }
 
 // runProxy runs p until ctx ends, or another process takes over, and it has drained. SIGHUP reloads.

@@ -17,11 +17,11 @@ import (
 func recordingCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recording",
-		Short: "Look at recordings in ClickHouse, and remove them: ls, stat, rm",
+		Short: "Look at recordings, and remove them from ClickHouse: ls, stat, histogram, rm",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(recordingLsCmd(), recordingStatCmd(), recordingRmCmd())
+	cmd.AddCommand(recordingLsCmd(), recordingStatCmd(), recordingHistogramCmd(), recordingRmCmd())
 	return cmd
 }
 

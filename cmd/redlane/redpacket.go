@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/redlane/redlane/internal/clock"
 	"github.com/redlane/redlane/internal/conf"
 	"github.com/redlane/redlane/scenarios/redpacket"
 	"github.com/redlane/redlane/traffic"
@@ -24,7 +26,7 @@ func redpacketCmd() *cobra.Command {
 	for _, service := range []string{"gateway", "shake", "packet", "account"} {
 		cmd.AddCommand(redpacketServiceCmd(service))
 	}
-	cmd.AddCommand(crowdCmd())
+	cmd.AddCommand(crowdCmd(), redpacketSystemCmd())
 	return cmd
 }
 
@@ -44,7 +46,12 @@ func redpacketServiceCmd(service string) *cobra.Command {
 				}
 				upstreams[name] = addr
 			}
-			err := redpacket.Run(cmd.Context(), redpacket.Config{Service: service, Listen: listen, Lane: traffic.Color(lane), Upstreams: upstreams})
+			now, done, err := serviceClock()
+			if err != nil {
+				return err
+			}
+			defer done()
+			err = redpacket.Run(cmd.Context(), redpacket.Config{Service: service, Listen: listen, Lane: traffic.Color(lane), Upstreams: upstreams, Clock: now})
 			if err != nil {
 				return runError("redpacket %s: %w", service, err)
 			}
@@ -55,6 +62,19 @@ func redpacketServiceCmd(service string) *cobra.Command {
 	cmd.Flags().StringVar(&lane, "lane", "", "lane this instance belongs to; empty is the baseline")
 	cmd.Flags().StringArrayVar(&calls, "call", nil, "where to call a service, SERVICE=HOST:PORT; the listener beside this instance")
 	return cmd
+}
+
+// serviceClock is the clock of a service of ours, which an agent may put off (docs/agent.md).
+func serviceClock() (c clock.Clock, done func(), err error) {
+	name := os.Getenv(clock.ShiftEnv)
+	if name == "" {
+		return clock.System, func() {}, nil
+	}
+	shifted, err := clock.OpenShifted(clock.System, name)
+	if err != nil {
+		return nil, nil, runError("%s: %w", clock.ShiftEnv, err)
+	}
+	return shifted, func() { shifted.Close() }, nil
 }
 
 func crowdCmd() *cobra.Command {

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redlane/redlane/bench/internal/lab"
+)
+
+func main() {
+	// Children are pinned, and killed with us, by way of the thread that starts them: it has to stay.
+	runtime.LockOSThread()
+	var o options
+	flag.StringVar(&o.redlane, "redlane", "bin/redlane", "the program to measure")
+	flag.StringVar(&o.engine, "engine", "", "engine of redlane, such as epoll; empty is its default")
+	flag.BoolVar(&o.quick, "quick", false, "a first impression in under three minutes")
+	flag.BoolVar(&o.write, "write", false, "keep the report and the result in bench/inject")
+	flag.StringVar(&o.only, "only", "", "parts to measure, with commas between: "+strings.Join(partNames(), ", "))
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := measure(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench inject:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	redlane, engine string
+	quick, write    bool
+	only            string
+}
+
+// A bench is one run of the program. Parts measure with it and put their figures into it.
+type bench struct {
+	*lab.Lab
+	*lab.Report
+	options
+	rounds  int
+	seconds float64 // of one load
+	done    map[string]bool
+	drill   *drill
+}
+
+// most is when a run gives up.
+const most = 20 * time.Minute
+
+func measure(ctx context.Context, o options) (err error) {
+	if runtime.NumCPU() < 2 {
+		return errors.New("needs two cores: one for what is measured, one for everything else")
+	}
+	chosen, err := choose(o.only)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("not finished after %s", most))
+	defer cancel()
+	b := &bench{options: o, rounds: 5, seconds: 4, done: map[string]bool{}}
+	if o.quick {
+		b.rounds, b.seconds = 3, 1.5
+	}
+	c := lab.Config{Redlane: o.redlane, Engine: o.engine, Warm: 300 * time.Millisecond, Load: time.Duration(b.seconds * float64(time.Second))}
+	if b.Lab, err = lab.New(ctx, c); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if b.drill, err = newDrill(b.Dir); err != nil {
+		return err
+	}
+	defer b.drill.close()
+	b.Report = lab.NewReport()
+	b.Note("redlane (engine %s), nginx %s, wrk %s, %s", b.engineName(), lab.Version(b.Nginx, "-v"), lab.Version("wrk", "-v"), runtime.Version())
+	b.Note("%s; %d rounds of %.1f s", lab.MachineName(), b.rounds, b.seconds)
+	for _, p := range chosen {
+		b.Note("\n%s", p.name)
+		if err := p.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		for _, key := range p.keys {
+			if !b.done[key] {
+				return fmt.Errorf("BUG: part %s gives no %s", p.name, key)
+			}
+		}
+	}
+	keep := ""
+	if o.only == "" {
+		for _, key := range slices.Sorted(maps.Keys(goals)) {
+			if !b.done[key] {
+				b.Leave(key, "no part measures it here")
+			}
+		}
+		if o.write {
+			keep = filepath.Join("bench", "inject")
+		}
+	}
+	return b.Finish(map[string]any{"engine": b.engineName()}, "every fault was looked for at every proxy, before and after", keep)
+}
+
+// engineName is what the proxies run on.
+func (b *bench) engineName() string {
+	if b.engine != "" {
+		return b.engine
+	}
+	return b.Driver
+}
+
+// choose finds the parts named, or all, in the order of the report.
+func choose(only string) (chosen []*part, err error) {
+	named := strings.Split(only, ",")
+	for _, name := range named {
+		if only != "" && !slices.Contains(partNames(), name) {
+			return nil, fmt.Errorf("no part %q: there are %s", name, strings.Join(partNames(), ", "))
+		}
+	}
+	for _, name := range partNames() {
+		if only == "" || slices.Contains(named, name) {
+			chosen = append(chosen, parts[name])
+		}
+	}
+	return chosen, nil
+}
