@@ -90,11 +90,12 @@ func (s *Step) name() string {
 	return strings.TrimSpace(s.Verb + " " + s.Actor)
 }
 
-// exchanges is the most that any one part of r counted: parts see the same traffic, so they do not add up.
+// exchanges is the most that any one part of r counted: parts see the same traffic, so they do not add up. What a
+// replay had read when it was stopped, and never sent, is not among them.
 func exchanges(r *Run) (n uint64) {
 	var mesh, sent uint64
 	for i := range r.Ledgers {
-		n = max(n, r.Ledgers[i].Accepted)
+		n = max(n, r.Ledgers[i].Accepted-r.Ledgers[i].Dropped["interrupted"])
 	}
 	for i := range r.Traffic {
 		mesh += r.Traffic[i].Count

@@ -116,3 +116,9 @@ func TestPalette(t *testing.T) {
 	}
 	require.NotEmpty(t, palette(r)[string(rune('a'+39))].Class)
 }
+
+// What a replay had read ahead and never sent when it was stopped says nothing about anything.
+func TestWhatWasNotSentIsNotJudged(t *testing.T) {
+	r := &Run{Ledgers: []traffic.Ledger{{Stage: "lane red", Accepted: 1000, Passed: 40, Dropped: map[string]uint64{"interrupted": 950, "reset": 10}}}}
+	require.EqualValues(t, 50, exchanges(r))
+}

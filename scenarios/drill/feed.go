@@ -25,12 +25,16 @@ type feed struct {
 // headStart is how long after the drill decides to feed the first request is due: both replays must have read ahead.
 const headStart = 1500 * time.Millisecond
 
+// readAhead is how much of the recording a replay may hold, in bytes. The recording is repeated until the drill is over, so
+// that what was read ahead then is in the ledger as interrupted: little, but enough for requests that a fault keeps.
+const readAhead = 16 << 20
+
 // replay is the configuration for one lane, but for what only one run of it knows.
 func (r *run) replay(lane traffic.Color) replayer.Config {
 	return replayer.Config{
 		To: r.drill.To, Lane: lane, Service: r.drill.Service, Seed: r.drill.Seed, Timeout: r.drill.Timeout, LagLimit: r.drill.LagLimit,
 		TicketKeys: r.opt.TicketKeys, UnsafeTarget: r.opt.Unsafe, StrictLane: !r.opt.Unsafe, Workers: max(1, r.opt.Loops),
-		RunID: fmt.Sprintf("drill-%s-%s", r.began.UTC().Format("20060102T150405"), lane),
+		RunID: fmt.Sprintf("drill-%s-%s", r.began.UTC().Format("20060102T150405"), lane), Window: readAhead,
 	}
 }
 
