@@ -16,7 +16,7 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-var _ = register(part{"abort", []string{"abort_p99_ms"}, (*bench).abort})
+var _ = parts.Add("abort", []string{"abort_p99_ms"}, (*bench).abort)
 
 // abortLanes are drilled at once, each with a guard, a fault and traffic of its own.
 const abortLanes = 4

@@ -8,7 +8,7 @@ import (
 	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-var _ = register(part{"apply", []string{"apply_p99_ms"}, (*bench).apply})
+var _ = parts.Add("apply", []string{"apply_p99_ms"}, (*bench).apply)
 
 // sites is how many proxies a fault is armed at.
 const sites = 50

@@ -10,7 +10,7 @@ import (
 	"github.com/redlane/redlane/injector"
 )
 
-var _ = register(part{"delay", []string{"delay50_p50_ms", "delay50_p99_ms"}, (*bench).delay})
+var _ = parts.Add("delay", []string{"delay50_p50_ms", "delay50_p99_ms"}, (*bench).delay)
 
 const (
 	delayAsked = 50 * time.Millisecond

@@ -26,7 +26,7 @@ func main() {
 	flag.StringVar(&o.engine, "engine", "", "engine of redlane, such as epoll; empty is its default")
 	flag.BoolVar(&o.quick, "quick", false, "a first impression in under three minutes")
 	flag.BoolVar(&o.write, "write", false, "keep the report and the result in bench/inject")
-	flag.StringVar(&o.only, "only", "", "parts to measure, with commas between: "+strings.Join(partNames(), ", "))
+	flag.StringVar(&o.only, "only", "", "parts to measure, with commas between: "+strings.Join(parts.Names(), ", "))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -60,7 +60,7 @@ func measure(ctx context.Context, o options) (err error) {
 	if runtime.NumCPU() < 2 {
 		return errors.New("needs two cores: one for what is measured, one for everything else")
 	}
-	chosen, err := choose(o.only)
+	chosen, err := parts.Choose(o.only)
 	if err != nil {
 		return err
 	}
@@ -83,14 +83,8 @@ func measure(ctx context.Context, o options) (err error) {
 	b.Note("redlane (engine %s), nginx %s, wrk %s, %s", b.engineName(), lab.Version(b.Nginx, "-v"), lab.Version("wrk", "-v"), runtime.Version())
 	b.Note("%s; %d rounds of %.1f s", lab.MachineName(), b.rounds, b.seconds)
 	for _, p := range chosen {
-		b.Note("\n%s", p.name)
-		if err := p.run(b, ctx); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		for _, key := range p.keys {
-			if !b.done[key] {
-				return fmt.Errorf("BUG: part %s gives no %s", p.name, key)
-			}
+		if err := p.Measure(ctx, b, b.Report, b.done); err != nil {
+			return err
 		}
 	}
 	keep := ""
@@ -113,20 +107,4 @@ func (b *bench) engineName() string {
 		return b.engine
 	}
 	return b.Driver
-}
-
-// choose finds the parts named, or all, in the order of the report.
-func choose(only string) (chosen []*part, err error) {
-	named := strings.Split(only, ",")
-	for _, name := range named {
-		if only != "" && !slices.Contains(partNames(), name) {
-			return nil, fmt.Errorf("no part %q: there are %s", name, strings.Join(partNames(), ", "))
-		}
-	}
-	for _, name := range partNames() {
-		if only == "" || slices.Contains(named, name) {
-			chosen = append(chosen, parts[name])
-		}
-	}
-	return chosen, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/redlane/redlane/injector"
 )
 
-var _ = register(part{"orphans", []string{"orphans"}, (*bench).orphans})
+var _ = parts.Add("orphans", []string{"orphans"}, (*bench).orphans)
 
 // late is what a renewal may take that was on its way when its sender died: the three seconds count from when the proxy
 // took it.

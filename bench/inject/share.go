@@ -9,7 +9,7 @@ import (
 	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-var _ = register(part{"share", []string{"share_worst_error_pct"}, (*bench).share})
+var _ = parts.Add("share", []string{"share_worst_error_pct"}, (*bench).share)
 
 // share is how far from 10 % the share of struck requests is: of 100,000 on 4 connections, and of each connection by
 // itself, whichever is worse, in percentage points. The clients' count and the lease's are the same.

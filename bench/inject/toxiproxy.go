@@ -11,7 +11,7 @@ import (
 	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-var _ = register(part{"toxiproxy", []string{"ratio_toxiproxy"}, (*bench).toxiproxy})
+var _ = parts.Add("toxiproxy", []string{"ratio_toxiproxy"}, (*bench).toxiproxy)
 
 var toxiproxyServer = flag.String("toxiproxy", "bin/toxiproxy-server", "Toxiproxy's own server, to compare with")
 

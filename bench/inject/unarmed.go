@@ -12,7 +12,7 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-var _ = register(part{"unarmed", []string{"unarmed_ns"}, (*bench).unarmed})
+var _ = parts.Add("unarmed", []string{"unarmed_ns"}, (*bench).unarmed)
 
 // unarmed is what all three filters of fault injection take of a request while nothing is armed, both halves. Two
 // proxies, with and without them, differ by less than two runs of the same one.

@@ -24,7 +24,7 @@ import (
 
 var clickhouseKeys = []string{"clickhouse_insert_per_s", "clickhouse_client_us_per_row", "clickhouse_read_per_s"}
 
-var _ = register(part{"clickhouse", clickhouseKeys, (*bench).clickhouse})
+var _ = parts.Add("clickhouse", clickhouseKeys, (*bench).clickhouse)
 
 // clickhouse is a tape of exchanges of about 1.3 KB, stored and read back by this process while the server is on
 // the same cores: decode, columns, insert, acknowledge, both cursors on disk; then each of the 16 shards by itself, one

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/redlane/redlane/bench/internal/lab"
 )
@@ -24,31 +22,8 @@ var goals = map[string]lab.Goal{
 	"clickhouse_read_per_s":        lab.AtLeast(120_000),
 }
 
-// A part measures some of the figures.
-type part struct {
-	name string
-	keys []string // each of which it gives, or leaves out with a reason
-	run  func(*bench, context.Context) error
-}
-
-var parts = map[string]*part{}
-
-// register puts a part into the table; every part does so in its own file.
-func register(p part) struct{} {
-	for _, key := range p.keys {
-		if _, ok := goals[key]; !ok {
-			panic("BUG: no goal for " + key)
-		}
-	}
-	if parts[p.name] != nil {
-		panic("BUG: two parts " + p.name)
-	}
-	parts[p.name] = &p
-	return struct{}{}
-}
-
-// partNames are in the order of the report.
-func partNames() []string { return slices.Sorted(maps.Keys(parts)) }
+// parts measure them, each in a file of its own.
+var parts = lab.NewParts[*bench](goals)
 
 // figure keeps what several rounds gave.
 func (b *bench) figure(key string, s lab.Spread) {

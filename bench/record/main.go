@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,7 +23,7 @@ func main() {
 	flag.StringVar(&o.redlane, "redlane", "bin/redlane", "the program to measure")
 	flag.BoolVar(&o.quick, "quick", false, "a first impression in a few minutes")
 	flag.BoolVar(&o.write, "write", false, "keep the report and the result in bench/record")
-	flag.StringVar(&o.only, "only", "", "parts to measure, with commas between: "+strings.Join(partNames(), ", "))
+	flag.StringVar(&o.only, "only", "", "parts to measure, with commas between: "+strings.Join(parts.Names(), ", "))
 	flag.StringVar(&o.child, "child", "", "be a program that a part starts on a core of its own")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -61,7 +60,7 @@ func measure(ctx context.Context, o options) (err error) {
 	if runtime.NumCPU() < 2 {
 		return errors.New("needs two cores: one for what is measured, one for everything else")
 	}
-	chosen, err := choose(o.only)
+	chosen, err := parts.Choose(o.only)
 	if err != nil {
 		return err
 	}
@@ -81,14 +80,8 @@ func measure(ctx context.Context, o options) (err error) {
 	b.Note("redlane (engine %s), nginx %s, wrk %s, %s", b.Driver, lab.Version(b.Nginx, "-v"), lab.Version("wrk", "-v"), runtime.Version())
 	b.Note("%s", lab.MachineName())
 	for _, p := range chosen {
-		b.Note("\n%s", p.name)
-		if err := p.run(b, ctx); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		for _, key := range p.keys {
-			if !b.done[key] {
-				return fmt.Errorf("BUG: part %s gives no %s and does not say why", p.name, key)
-			}
+		if err := p.Measure(ctx, b, b.Report, b.done); err != nil {
+			return err
 		}
 	}
 	keep := ""
@@ -96,20 +89,4 @@ func measure(ctx context.Context, o options) (err error) {
 		keep = filepath.Join("bench", "record")
 	}
 	return b.Finish(nil, b.Trust(), keep)
-}
-
-// choose finds the parts named, or all, in the order of the report.
-func choose(only string) (chosen []*part, err error) {
-	named := strings.Split(only, ",")
-	for _, name := range named {
-		if only != "" && !slices.Contains(partNames(), name) {
-			return nil, fmt.Errorf("no part %q: there are %s", name, strings.Join(partNames(), ", "))
-		}
-	}
-	for _, name := range partNames() {
-		if only == "" || slices.Contains(named, name) {
-			chosen = append(chosen, parts[name])
-		}
-	}
-	return chosen, nil
 }

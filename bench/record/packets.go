@@ -14,7 +14,9 @@ import (
 	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-var _ = register(part{"packets", []string{"packets_lost_unexplained", "packets_lost_counted_pct", "packets_us_per_exchange"}, (*bench).packets})
+var packetKeys = []string{"packets_lost_unexplained", "packets_lost_counted_pct", "packets_us_per_exchange"}
+
+var _ = parts.Add("packets", packetKeys, (*bench).packets)
 
 const packetConns = 64
 
@@ -22,7 +24,7 @@ const packetConns = 64
 // they go, then at 80 % of that rate for as long as ten million take. What nginx handled is the truth.
 func (b *bench) packets(ctx context.Context) (err error) {
 	if os.Geteuid() != 0 {
-		b.leave(errors.New("capturing needs root"), parts["packets"].keys...)
+		b.leave(errors.New("capturing needs root"), packetKeys...)
 		return nil
 	}
 	if err := b.Backend.Move(lab.BothCores); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/redlane/redlane/traffic/traffictest"
 )
 
-var _ = register(part{"small", []string{"tape_bytes_small"}, (*bench).smallSizes})
+var _ = parts.Add("small", []string{"tape_bytes_small"}, (*bench).smallSizes)
 
 // smallRates are exchanges a second. A page is written after 100 ms at the latest, so that the fewer come, the less
 // there is in a block for the compressor to find.

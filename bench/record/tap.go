@@ -9,7 +9,7 @@ import (
 // bodyBytes of a response make an exchange of 1 KB, with its request and the headers of both.
 const bodyBytes = 700
 
-var _ = register(part{"tap", []string{"tap_us_per_exchange"}, (*bench).tap})
+var _ = parts.Add("tap", []string{"tap_us_per_exchange"}, (*bench).tap)
 
 // tap is what recording adds to a request in the whole process of the proxy, which has a core of its own: the
 // threads that compress and write the tape are in it.

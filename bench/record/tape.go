@@ -20,7 +20,7 @@ import (
 	"github.com/redlane/redlane/traffic/traffictest"
 )
 
-var _ = register(part{"tape", []string{"spool_write_per_s", "tape_write_per_s", "tape_read_per_s"}, (*bench).tape})
+var _ = parts.Add("tape", []string{"spool_write_per_s", "tape_write_per_s", "tape_read_per_s"}, (*bench).tape)
 
 // tape is how many exchanges of 1.3 KB a core brings onto a tape and back: encoding, compression, checksum,
 // write(2) and group commit; ReadAt, checksum, decompression, ordering and decoding. Each in a process of its own

@@ -8,7 +8,7 @@ import (
 	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-var _ = register(part{"closed", []string{"ratio_wrk_c64", "ratio_vegeta"}, (*bench).closed})
+var _ = parts.Add("closed", []string{"ratio_wrk_c64", "ratio_vegeta"}, (*bench).closed)
 
 // closed compares CPU per request of whole processes, each alone on its core and in turn, as fast as answers
 // come on 64 connections: redlane reading a tape, with status, latency and session of each; wrk; vegeta.

@@ -8,7 +8,7 @@ import (
 	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-var _ = register(part{"open", []string{"open_loop_achieved_per_s", "open_loop_lag_p99_us"}, (*bench).open})
+var _ = parts.Add("open", []string{"open_loop_achieved_per_s", "open_loop_lag_p99_us"}, (*bench).open)
 
 // open keeps 100,000 requests a second due on two cores, which nginx has to share.
 func (b *bench) open(ctx context.Context) error {
@@ -30,7 +30,7 @@ func (b *bench) open(ctx context.Context) error {
 	return nil
 }
 
-var _ = register(part{"rates", []string{"rate_5k_error_pct", "rate_20k_error_pct", "lag_20k_p50_us", "lag_20k_p99_us"}, (*bench).rates})
+var _ = parts.Add("rates", []string{"rate_5k_error_pct", "rate_20k_error_pct", "lag_20k_p50_us", "lag_20k_p99_us"}, (*bench).rates)
 
 // rates keeps two lower rates, at which every request is a wake-up of its own.
 func (b *bench) rates(ctx context.Context) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-var _ = register(part{"plan", []string{"plan_per_s"}, (*bench).plan})
+var _ = parts.Add("plan", []string{"plan_per_s"}, (*bench).plan)
 
 // plan is how many requests a core reads from a tape and makes ready to send, by second of CPU time: redlane
 // replay --dry-run, which does all that a replay does but sending.

@@ -8,7 +8,7 @@ import (
 	"github.com/redlane/redlane/bench/internal/lab"
 )
 
-var _ = register(part{"stall", []string{"stall_p99_ms"}, (*bench).stall})
+var _ = parts.Add("stall", []string{"stall_p99_ms"}, (*bench).stall)
 
 // stall stops nginx for a second while 2,000 requests a second are due: a quarter of the schedule falls into it,
 // so that p99 is most of a second, for whoever does not omit what he could not send.

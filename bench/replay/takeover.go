@@ -6,7 +6,7 @@ import (
 	"github.com/redlane/redlane/bench/internal/takeover"
 )
 
-var _ = register(part{"takeover", []string{"takeover_ms"}, (*bench).takeover})
+var _ = parts.Add("takeover", []string{"takeover_ms"}, (*bench).takeover)
 
 // takeover is how long after the last word of a killed worker, one of 64, others have gone on with all its shards.
 func (b *bench) takeover(ctx context.Context) error {
