@@ -74,10 +74,20 @@ func rawNanosleep(clock int32, flags int, until, _ *unix.Timespec) error {
 	return nil
 }
 
-// LockThread wires the calling goroutine to its thread and asks the kernel to wake that thread on time:
-// the usual slack of 50 µs becomes 1 ns. unlock, called by the same goroutine, undoes both.
+// LockThread wires the calling goroutine to its thread and makes that Punctual. unlock, called by the same
+// goroutine, undoes both.
 func LockThread() (unlock func()) {
 	runtime.LockOSThread()
+	relax := Punctual()
+	return func() {
+		relax()
+		runtime.UnlockOSThread()
+	}
+}
+
+// Punctual asks the kernel to wake the calling thread on time: the usual slack of 50 µs becomes 1 ns. relax, called on
+// the same thread, undoes it.
+func Punctual() (relax func()) {
 	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err == nil {
 		err = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
@@ -86,6 +96,5 @@ func LockThread() (unlock func()) {
 		if err == nil {
 			_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0) // a thread left eager harms nobody
 		}
-		runtime.UnlockOSThread()
 	}
 }

@@ -12,3 +12,6 @@ func LockThread() (unlock func()) {
 	runtime.LockOSThread()
 	return runtime.UnlockOSThread
 }
+
+// Punctual does nothing where the kernel offers no better.
+func Punctual() (relax func()) { return func() {} }

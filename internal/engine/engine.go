@@ -53,6 +53,12 @@ type Handler interface {
 	OnTimer(h Handle)
 }
 
+// An Alarmed is a Handler that sets its loop's alarm.
+type Alarmed interface {
+	// OnAlarm says that the time set by Loop.Alarm has come.
+	OnAlarm()
+}
+
 // A Loop carries out what the Handler wants done.
 type Loop interface {
 	// Dial opens a TCP connection to addr (host:port with a literal IP, or unix:PATH) and gives up after
@@ -77,6 +83,11 @@ type Loop interface {
 	Resume(h Handle)
 	// Arm sets h's only timer to fire d from now, in place of what it was set to; d <= 0 stops it.
 	Arm(h Handle, d time.Duration)
+	// Alarm sets the loop's only alarm to call OnAlarm of an Alarmed Handler d from now, in place of what it was
+	// set to; 0 is as soon as the present event is over, less than 0 stops it. It is never early, and as exact as a
+	// thread can wait: some tens of microseconds, where Arm may take a millisecond. It costs a call of the
+	// kernel that arms a timer, so it is for a schedule and not for time-outs.
+	Alarm(d time.Duration)
 	// Now is the time of the current event. It may be cached per event, and carries a monotonic part.
 	Now() time.Time
 }

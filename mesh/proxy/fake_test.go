@@ -111,6 +111,7 @@ func (f *fake) Reset(h engine.Handle)  { c := f.get(h); c.closed, c.wasRST = tru
 func (f *fake) Pause(h engine.Handle)  { f.get(h).paused = true }
 func (f *fake) Resume(h engine.Handle) { f.get(h).paused = false }
 func (f *fake) Now() time.Time         { return f.now }
+func (f *fake) Alarm(time.Duration)    { f.t.Error("a proxy has no schedule") }
 func (f *fake) Arm(h engine.Handle, d time.Duration) {
 	if c := f.get(h); d > 0 {
 		c.due = f.now.Add(d)

@@ -39,6 +39,7 @@ func New(cfg Config) replayer.NewDriver {
 		for range loops {
 			l := &loop{driver: d}
 			l.handler = newHandler(l)
+			l.alarmed, _ = l.handler.(engine.Alarmed)
 			d.loops = append(d.loops, l)
 		}
 		return d, nil
@@ -53,6 +54,8 @@ type driver struct {
 	wake   chan struct{} // a token when there are events
 	done   chan struct{} // closed when Run has returned
 	timers sync.WaitGroup
+	ctx    context.Context // of Run
+	alarms sync.WaitGroup  // their threads
 
 	mu struct {
 		sync.Mutex
@@ -110,6 +113,7 @@ func (d *driver) event(f func()) {
 // Run serves until ctx is done, then closes every connection, and returns when nothing of the attack is left.
 func (d *driver) Run(ctx context.Context) error {
 	defer close(d.done)
+	d.ctx = ctx
 	attacking := make(chan struct{})
 	go func() {
 		defer close(attacking)
@@ -138,6 +142,7 @@ func (d *driver) Run(ctx context.Context) error {
 	d.attack.end()
 	<-attacking
 	d.timers.Wait()
+	d.alarms.Wait()
 	return nil
 }
 

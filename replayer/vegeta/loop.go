@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/redlane/redlane/internal/engine"
+	"github.com/redlane/redlane/internal/engine/loopkit"
 )
 
 // A loop keeps connections that are only numbers: what is sent on one is a whole request, and becomes a call.
@@ -16,6 +17,8 @@ type loop struct {
 	free    []uint32 // of conns that are nil
 	made    uint32   // generations
 	ending  bool
+	alarmed engine.Alarmed // handler, where it is one
+	alarm   *loopkit.Alarm // nil until it is set
 }
 
 type conn struct {
@@ -153,6 +156,24 @@ func (l *loop) Arm(h engine.Handle, d time.Duration) {
 	c.stop = func() {
 		*fired = true
 		stop()
+	}
+}
+
+// Alarm sets the loop's alarm, for which a thread of its own waits from the first call on.
+func (l *loop) Alarm(d time.Duration) {
+	if l.ending {
+		return
+	}
+	if l.alarm == nil {
+		l.alarm = loopkit.NewAlarm(func() { l.driver.event(l.ring) })
+		l.driver.alarms.Go(func() { l.alarm.Run(l.driver.ctx) })
+	}
+	l.alarm.Set(d)
+}
+
+func (l *loop) ring() {
+	if l.alarmed != nil {
+		l.alarmed.OnAlarm()
 	}
 }
 

@@ -22,6 +22,7 @@ type machine struct {
 	inside  atomic.Bool
 	current string // event that is being handled
 	conns   map[engine.Handle]*life
+	alarm   time.Time // when it is set to
 }
 
 // hooks are what a test does with events. Missing ones do nothing.
@@ -33,6 +34,7 @@ type hooks struct {
 	writable func(h engine.Handle)
 	closed   func(h engine.Handle, err error)
 	timer    func(h engine.Handle)
+	alarm    func()
 }
 
 // A life is what a machine knows of a connection that is not over.
@@ -45,6 +47,7 @@ type life struct {
 var (
 	_ engine.Handler = (*machine)(nil)
 	_ engine.Loop    = (*machine)(nil)
+	_ engine.Alarmed = (*machine)(nil)
 )
 
 // enter starts an event; the function it returns ends it.
@@ -171,6 +174,26 @@ func (m *machine) OnTimer(h engine.Handle) {
 	if m.hooks.timer != nil {
 		m.hooks.timer(h)
 	}
+}
+
+func (m *machine) OnAlarm() {
+	defer m.enter("OnAlarm")()
+	if m.alarm.IsZero() {
+		m.t.Error("OnAlarm, but the alarm is not set")
+	} else if early := time.Until(m.alarm); early > 0 {
+		m.t.Errorf("OnAlarm %s early", early)
+	}
+	m.alarm = time.Time{}
+	if m.hooks.alarm != nil {
+		m.hooks.alarm()
+	}
+}
+
+func (m *machine) Alarm(d time.Duration) {
+	if m.alarm = (time.Time{}); d >= 0 {
+		m.alarm = time.Now().Add(d)
+	}
+	m.loop.Alarm(d)
 }
 
 func (m *machine) Dial(addr string, timeout time.Duration) engine.Handle {

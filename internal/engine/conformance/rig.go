@@ -172,6 +172,7 @@ func (s *suite) loggedSoon(t *testing.T) *rig {
 			writable: func(h engine.Handle) { log(event{kind: "writable", at: at(h)}) },
 			closed:   func(h engine.Handle, err error) { log(event{kind: "closed", at: at(h), err: err}) },
 			timer:    func(h engine.Handle) { log(event{kind: "timer", at: at(h)}) },
+			alarm:    func() { log(event{kind: "alarm", at: at(0)}) },
 		}
 	})
 	r.events = events

@@ -55,6 +55,10 @@ type loop struct {
 	holder   loopkit.Holder
 	vain     bool // it has been held in vain: the loop is idle
 
+	alarmed engine.Alarmed // the handler, where it is one
+	alarm   int64          // when OnAlarm is wanted, nanoseconds since start; 0: not at all
+	relax   func()         // undoes what made the thread punctual, once an alarm was set
+
 	inN, outN uint64 // bytes, published as in and out once a turn
 	in, out   atomic.Uint64
 }
@@ -112,6 +116,7 @@ func (l *loop) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer loopkit.Running()()
+	defer l.alarmOff()
 	for !l.stopped {
 		n := l.wait()
 		l.serial.Enter("turn of a loop")
@@ -131,6 +136,9 @@ func (l *loop) turn(n int) {
 	}
 	if l.wheel.Len() > 0 {
 		l.timers()
+	}
+	if l.alarm != 0 {
+		l.runAlarm()
 	}
 	if l.inbox.Waiting() {
 		l.takePosts()
@@ -218,7 +226,7 @@ func (l *loop) takePosts() {
 
 // end ends every connection and takes no more.
 func (l *loop) end(cause error) {
-	l.stopped = true
+	l.stopped, l.alarm = true, 0
 	for c := range l.conns.All() {
 		if c.gone {
 			l.abandon(c)

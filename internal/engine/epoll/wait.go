@@ -34,7 +34,11 @@ func (l *loop) wait() int {
 		return 0
 	}
 	left := time.Duration(-1)
-	if at, ok := l.wheel.Next(); ok {
+	at, ok := l.wheel.Next()
+	if l.alarm != 0 && (!ok || l.alarm < at) {
+		at, ok = l.alarm, true
+	}
+	if ok {
 		l.now = 0
 		if left = time.Duration(at - l.clock()); left <= 0 {
 			return 0
@@ -50,7 +54,8 @@ func (l *loop) wait() int {
 
 // rest waits for events, for at most left unless that is negative.
 func (l *loop) rest(left time.Duration) (events int) {
-	if l.vain || l.noWait2 || !l.holder.May() {
+	near := l.alarm != 0 && left < loopkit.Hold // a processor that was lent may come back late
+	if l.vain && !near || l.noWait2 || !l.holder.May() {
 		events = l.block(left)
 		l.vain = l.vain && events == 0
 		return events

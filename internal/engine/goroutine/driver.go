@@ -54,6 +54,7 @@ func New(cfg Config, newHandler engine.NewHandler) (*Driver, error) {
 	for range cfg.Loops {
 		l := newLoop(d)
 		l.handler = newHandler(l)
+		l.alarmed, _ = l.handler.(engine.Alarmed)
 		d.loops = append(d.loops, l)
 	}
 	return d, nil

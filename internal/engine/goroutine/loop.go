@@ -15,6 +15,8 @@ type loop struct {
 	driver  *Driver
 	handler engine.Handler
 	post    poster
+	alarmed engine.Alarmed // handler, where it is one
+	alarm   *loopkit.Alarm // nil until it is set
 
 	mu     sync.Mutex // held during every event; guards all below, and the fields of conns that say so
 	serial invariant.Serial

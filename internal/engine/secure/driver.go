@@ -68,6 +68,7 @@ func New(cfg Config, newDriver func(engine.NewHandler) (engine.Driver, error), n
 		l.inner = newHandler(l.above)
 		l.waiter, _ = l.inner.(Waiter)
 		l.doorman, _ = l.inner.(Doorman)
+		l.alarmed, _ = l.inner.(engine.Alarmed)
 		d.loops = append(d.loops, l)
 		return l
 	})

@@ -14,8 +14,9 @@ type Loop struct {
 	engine.Loop             // of the driver
 	above       engine.Loop // this, as the Handler has it
 	inner       engine.Handler
-	waiter      Waiter  // inner; nil: does not want to know
-	doorman     Doorman // inner; nil: lets everybody in
+	waiter      Waiter         // inner; nil: does not want to know
+	doorman     Doorman        // inner; nil: lets everybody in
+	alarmed     engine.Alarmed // inner; nil: sets no alarm
 	driver      *Driver
 	number      int
 
@@ -41,6 +42,7 @@ type slot struct {
 var (
 	_ engine.Handler = (*Loop)(nil)
 	_ engine.Loop    = (*Loop)(nil)
+	_ engine.Alarmed = (*Loop)(nil)
 )
 
 // conn is nil for a connection that is not TLS.
@@ -113,6 +115,14 @@ func (l *Loop) settle() {
 			l.waiter.OnNobody()
 		}
 	}
+}
+
+// OnAlarm passes it on.
+func (l *Loop) OnAlarm() {
+	if l.alarmed != nil {
+		l.alarmed.OnAlarm()
+	}
+	l.settle()
 }
 
 // OnAccept passes a plain connection on and begins to secure another.

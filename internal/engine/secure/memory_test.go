@@ -129,6 +129,7 @@ func (m *memory) Resume(h engine.Handle) {
 	}
 }
 func (m *memory) Arm(engine.Handle, time.Duration) {}
+func (m *memory) Alarm(time.Duration)              {}
 func (m *memory) Now() time.Time                   { return m.now }
 
 func (m *memory) Listen(engine.Bind) (engine.Listener, error) { return nowhere{}, nil }

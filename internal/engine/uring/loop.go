@@ -57,6 +57,10 @@ type loop struct {
 
 	hold loopkit.Holder
 	vain bool // it has been held in vain: the loop is idle
+
+	alarmed engine.Alarmed // the handler, where it is one
+	alarm   int64          // when OnAlarm is wanted, as the wheel counts; 0: not at all
+	relax   func()         // undoes what made the thread punctual, once an alarm was set
 }
 
 // A task is what other goroutines have for a loop: one of these.
@@ -92,6 +96,7 @@ func (l *loop) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer loopkit.Running()()
+	defer l.alarmOff()
 	err := l.open()
 	started <- err
 	if err == nil {
@@ -186,6 +191,7 @@ func (l *loop) turn() {
 		l.runTasks()
 	}
 	l.runTimers()
+	l.runAlarm()
 	l.settle()
 	l.flush()
 	if l.inN != 0 || l.outN != 0 {
@@ -198,7 +204,8 @@ func (l *loop) turn() {
 // rest waits for an outcome, for at most left unless that is negative. It holds on to its processor for a
 // moment, where it may, and gives it away then.
 func (l *loop) rest(left time.Duration) {
-	if l.vain || !l.hold.May() {
+	near := l.alarm != 0 && left < loopkit.Hold // a processor that was lent may come back late
+	if l.vain && !near || !l.hold.May() {
 		l.ring.wait(left, false)
 		l.vain = l.vain && l.ring.ready() == 0
 		return
@@ -294,7 +301,7 @@ func (l *loop) stop(cause error) {
 	if l.stopped {
 		return
 	}
-	l.stopped = true
+	l.stopped, l.alarm = true, 0
 	for c := range l.table.All() {
 		c.fail(cause)
 	}

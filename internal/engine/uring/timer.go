@@ -35,9 +35,12 @@ func (l *loop) after(t time.Time, d time.Duration) int64 {
 	return at
 }
 
-// patience is how long the loop may wait: until the first timer, or -1 for ever.
+// patience is how long the loop may wait: until the first timer or the alarm, or -1 for ever.
 func (l *loop) patience() time.Duration {
 	at, ok := l.wheel.Next()
+	if l.alarm != 0 && (!ok || l.alarm < at) {
+		at, ok = l.alarm, true
+	}
 	if !ok {
 		return -1
 	}
