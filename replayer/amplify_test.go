@@ -47,7 +47,7 @@ func TestDueTimesOfClones(t *testing.T) {
 		r := rules(t, rewrite.Config{Clones: 4, Spread: spread, Seed: 1})
 		run, err := newRun(Config{To: "x:1", Lane: "red", UnsafeTarget: true, Rewrite: r, Reorder: 1, Window: 1 << 30})
 		require.NoError(t, err)
-		run.ahead = newAhead(1 << 30)
+		run.ahead = newAhead(1<<30, 1, func(int) {})
 		feed := run.newFeed(&memorySource{list: steady(60, 3, 10*time.Millisecond)})
 		require.NoError(t, feed.run(t.Context()))
 		require.Zero(t, feed.disorder)

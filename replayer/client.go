@@ -2,7 +2,6 @@ package replayer
 
 import (
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/redlane/redlane/internal/engine"
@@ -10,11 +9,11 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-// A client is the session machine of one loop: an engine.Handler that sends what the pacer releases.
+// A client is the session machine of one loop: an engine.Handler that sends what its pacer says is due.
 //
-//	pacer ─► inbox ─► drain ─► session: queue ─► advance ─► dial ─► send: flight ─► OnData ─► answered ─► book
-//	                                      ▲                                            │
-//	                                      └───────────────── next ─────────────────────┘
+//	pacer ─► release ─► session: queue ─► advance ─► dial ─► send: flight ─► OnData ─► answered ─► book
+//	                               ▲                                            │
+//	                               └───────────────── next ─────────────────────┘
 type client struct {
 	loop     engine.Loop
 	dialer   dialer
@@ -32,7 +31,12 @@ type client struct {
 	most       int           // sessions that are active at once; 0: any number
 	late       time.Duration // what would be sent later than this is dropped; 0: nothing
 	drops      bool          // what finds most sessions active is dropped
-	more       func()        // asks the pacer for more, in a closed loop
+
+	pacer    pacer
+	paced    bool        // nothing more is released
+	starving bool        // of a closed loop: it is told when there is more
+	began    func(n int) // so many items are released
+	through  func()      // nothing more will be
 
 	book      *book
 	live      *live         // of book, and of those before it
@@ -54,59 +58,9 @@ type client struct {
 		items []*item
 		cost  int64
 	}
-
-	inbox struct {
-		sync.Mutex
-		items  []*item
-		opens  []uint64
-		posted bool // an event that will drain it is on its way
-	}
-	taken struct { // the other half of inbox, in use by drain
-		items []*item
-		opens []uint64
-	}
 }
 
 var _ engine.Handler = (*client)(nil)
-
-// put leaves items for the loop and reports whether it must be told. For the pacer.
-func (c *client) put(items []*item, opens []uint64) (tell bool) {
-	c.inbox.Lock()
-	defer c.inbox.Unlock()
-	c.inbox.items = append(c.inbox.items, items...)
-	c.inbox.opens = append(c.inbox.opens, opens...)
-	tell = !c.inbox.posted
-	c.inbox.posted = true
-	return tell
-}
-
-// drainEvent is what is posted to a loop whose inbox has something.
-func drainEvent(_ engine.Loop, h engine.Handler) { h.(*client).drain() }
-
-func (c *client) drain() {
-	c.inbox.Lock()
-	items, opens := c.inbox.items, c.inbox.opens
-	c.inbox.items, c.inbox.opens = c.taken.items[:0], c.taken.opens[:0]
-	c.inbox.posted = false
-	c.inbox.Unlock()
-
-	c.at = 0
-	c.hands += len(items)
-	for _, it := range items {
-		c.release(it)
-	}
-	for _, id := range opens {
-		if c.stopped || c.open >= c.maxIdle {
-			break // it will connect when it must
-		}
-		if s := c.session(id); s.state == closed {
-			c.dial(s)
-		}
-	}
-	clear(items)
-	c.taken.items, c.taken.opens = items, opens
-	c.hunger()
-}
 
 // now is the time of this event, or of the last request sent in it: a clock is read once for an answer and
 // the request that follows it.
@@ -174,7 +128,6 @@ func (c *client) each(f func(*session)) {
 // stop ends sending: what waits goes to the books under reason, what is on its way is waited for.
 func (c *client) stop(reason string) {
 	c.stopped, c.reason = true, reason
-	c.drain()
 	c.turn, c.most = turnLine{}, 0
 	c.each(func(s *session) {
 		var again line // sent before, on a connection that broke
@@ -216,7 +169,6 @@ func (c *client) abort() {
 // settle enters what is left after the driver has ended, whyever it did. There are no events any more.
 func (c *client) settle(reason string) {
 	c.stopped, c.reason = true, reason
-	c.drain()
 	c.each(func(s *session) { c.abandon(s, reason) })
 	c.giveBack()
 }

@@ -55,7 +55,7 @@ type Config struct {
 	// Part, when set, is what this replayer has of a run that it shares with others.
 	Part *Part
 
-	Workers int // loops that send and receive; 0 means one per processor but one, which feed and pacer need
+	Workers int // loops that send and receive; 0 means one per processor but one, which the feed needs
 	// Closed sends without a schedule: each session its next request as soon as it has the answer, InFlight
 	// sessions at a time. Rate is of no meaning then, and lag is 0.
 	Closed   bool

@@ -2,8 +2,8 @@
 // faster, or at a constant rate, in the sessions of the recording, and under the colour of a lane.
 //
 //	Source ─► feed ─► ahead ─► pacer ─► sessions, each on its own connection ─► target
-//	          bytes   window   due      one loop per core        │
-//	          to send          times                             └─► books ─► Result
+//	          bytes   window   └──────── one loop per core ───────┐
+//	          to send                                             └─► books ─► Result
 //
 // Invariants:
 //   - Open loop. Every due time follows from the recording and the rate alone. A late answer delays
@@ -18,6 +18,6 @@
 //   - Of a run that many share (Part, replayer/fleet), each sends its own places and nothing beyond its Mark.
 //   - Same recording, same seed, same run id: the same bytes are sent.
 //
-// A program that replays at high rates sets GOMAXPROCS to two more than the workers: the pacer has a
-// thread of its own and keeps its P while it sleeps, and the feed needs one too.
+// A program that replays at high rates sets GOMAXPROCS to one more than the workers: a loop keeps its P while it
+// sleeps until the next request is due, and the feed needs one too.
 package replayer

@@ -13,9 +13,9 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-// A feed reads the recording ahead of the pacer, on its own goroutine.
+// A feed reads the recording ahead of the pacers, on its own goroutine.
 //
-//	Source ─► plan: bytes to send, or a reason not to ─► order ─► schedule ─► ahead ─► pacer
+//	Source ─► plan: bytes to send, or a reason not to ─► order ─► schedule ─► ahead ─► pacers
 //	                                                       └── all of it within the window ──┘
 type feed struct {
 	src      traffic.Source

@@ -63,15 +63,8 @@ func (r *run) begin(ctx context.Context) (time.Time, error) {
 	return r.cfg.Clock.Now().Add(lead), nil
 }
 
-func (r *run) post(loop int, batch []*item, opens []uint64) {
-	r.outstanding.Add(len(batch))
-	if r.clients[loop].put(batch, opens) {
-		r.driver.Post(loop, drainEvent)
-	}
-}
-
 func (r *run) report(ctx context.Context, start time.Time) {
-	rep := &reporter{clock: r.cfg.Clock, start: start, pacer: r.pacer, feed: r.feed, driver: r.driver, keeper: r.keeper, report: r.cfg.Progress}
+	rep := &reporter{clock: r.cfg.Clock, start: start, ahead: r.ahead, feed: r.feed, driver: r.driver, keeper: r.keeper, report: r.cfg.Progress}
 	rep.run(ctx)
 }
 
@@ -127,11 +120,12 @@ func (r *run) stop(reason string) {
 const ledgerStage = "replay"
 
 // result closes the books. Nothing of the run is left but its memory.
-func (r *run) result(start time.Time, last time.Duration, interrupted bool, errs ...error) (*Result, error) {
+func (r *run) result(start time.Time, interrupted bool, errs ...error) (*Result, error) {
+	released, last := r.ahead.released()
 	res := &Result{
 		Version: ResultVersion, RunID: r.cfg.RunID, To: r.cfg.To, Lane: r.cfg.Lane, Rate: r.cfg.Asked(), Seed: r.cfg.Seed, Workers: len(r.clients),
 		Started: start, Elapsed: max(0, r.cfg.Clock.Now().Sub(start)), LagLimit: r.cfg.LagLimit,
-		Ledger: r.feed.ledger, Released: r.pacer.released.Load(), LastDue: last,
+		Ledger: r.feed.ledger, Released: released, LastDue: last,
 		Sessions: r.feed.sessions, Exhausted: r.feed.exhausted, ReadLate: r.feed.late, Disorder: r.feed.disorder,
 		Interrupted: interrupted || !r.feed.whole,
 	}

@@ -127,7 +127,7 @@ func (c *client) admit() {
 	c.hunger()
 }
 
-// hunger asks the pacer for more when sessions could be active and are not: all that was released may be of a
+// hunger asks for more when sessions could be active and are not: all that was released may be of a
 // few others. Some are always missing for a moment; to read further for each would end with all of the
 // recording in memory.
 func (c *client) hunger() {

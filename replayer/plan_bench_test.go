@@ -54,15 +54,16 @@ func planTape(b *testing.B, dir string) (taken int) {
 	defer func() { require.NoError(b, r.Close()) }()
 	run, err := newRun(Config{To: "127.0.0.1:1", Lane: "red", UnsafeTarget: true, Rate: conf.Rate{PerSecond: 1e5}, Window: 64 << 20})
 	require.NoError(b, err)
-	run.ahead = newAhead(16 << 20)
+	more := make(chan struct{}, 1)
+	run.ahead = newAhead(16<<20, 1, func(int) { token(more) })
 	f := run.newFeed(r)
 	start := clock.Precise.Now().Add(time.Hour) // nothing is overdue
 	f.start.Store(&start)
 	done := spawn(func() error { return f.run(b.Context()) })
 	var batch []*item
 	for ended := false; !ended; {
-		if batch, _, _, ended = f.ahead.due(never, 0, batch[:0], nil); len(batch) == 0 && !ended {
-			<-f.ahead.added
+		if batch, _, _, ended = f.ahead.due(0, never, 0, batch[:0], nil); len(batch) == 0 && !ended {
+			<-more
 		}
 		for _, it := range batch {
 			f.window.give(it.cost)

@@ -38,7 +38,7 @@ type Progress struct {
 type reporter struct {
 	clock  clock.Clock
 	start  time.Time
-	pacer  *pacer
+	ahead  *ahead
 	feed   *feed
 	driver engine.Driver
 	keeper *keeper
@@ -67,7 +67,7 @@ func (r *reporter) run(ctx context.Context) {
 
 // look counts. recent is what was over in the last second.
 func (r *reporter) look(recent *Stats) (p Progress) {
-	p.Released = r.pacer.released.Load()
+	p.Released, _ = r.ahead.released()
 	p.Elapsed = r.clock.Now().Sub(r.start)
 	p.Read, p.Refused = r.feed.live.accepted.Load(), r.feed.live.refused.Load()
 	p.Whole = r.feed.live.ended.Load() // before until, which does not change after it

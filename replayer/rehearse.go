@@ -23,13 +23,14 @@ func Rehearse(ctx context.Context, cfg Config, src traffic.Source) (*Rehearsal, 
 	if err != nil {
 		return nil, err
 	}
-	r.ahead = newAhead(1 << 20)
+	more := make(chan struct{}, 1)
+	r.ahead = newAhead(1<<20, 1, func(int) { token(more) })
 	r.feed = r.newFeed(src)
 	feeding := spawn(func() error { return r.feed.run(ctx) })
 	var items []*item
 	last := time.Duration(0)
 	for ended := false; !ended; {
-		items, ended = r.ahead.take(closedBatch, items[:0])
+		items, ended = r.ahead.take(0, closedBatch, items[:0])
 		for _, it := range items {
 			last = it.due
 			r.window.give(it.cost)
@@ -37,7 +38,7 @@ func Rehearse(ctx context.Context, cfg Config, src traffic.Source) (*Rehearsal, 
 		}
 		r.stock.give(items)
 		if len(items) == 0 && !ended {
-			<-r.ahead.added // the feed ends with ctx
+			<-more // the feed ends with ctx
 		}
 	}
 	err = <-feeding

@@ -34,7 +34,8 @@ func Run(ctx context.Context, cfg Config, src traffic.Source) (*Result, error) {
 	if err := r.guard.confirm(ctx, cfg.Ticket); err != nil {
 		return nil, err
 	}
-	r.ahead = newAhead(r.readAhead())
+	r.ahead = newAhead(r.readAhead(), r.cfg.Workers, func(loop int) { r.driver.Post(loop, paceEvent) })
+	r.ahead.eager = r.cfg.Closed
 	r.driver, err = to.newDriver(&r.cfg, func(l engine.Loop) engine.Handler { return r.newClient(l, to) })
 	if err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
@@ -59,14 +60,14 @@ func newRun(cfg Config) (*run, error) {
 	}
 	return &run{
 		cfg: cfg, routes: routes, dropped: DropInterrupted,
-		window: newWindow(int64(cfg.Window)), stock: &stock{limit: int64(cfg.Window)}, hungry: make(chan struct{}, 1),
+		paced: make(chan struct{}, cfg.Workers), window: newWindow(int64(cfg.Window)), stock: &stock{limit: int64(cfg.Window)},
 	}, nil
 }
 
 // A run is one call of Run.
 //
-//	src ─► feed ─► ahead ─► pacer ─► inboxes ─► clients ─► books ─► Result
-//	      └ goroutine ┘    └ thread ┘          └ driver's loops ┘
+//	src ─► feed ─► ahead ─► pacers ─► clients ─► books ─► Result
+//	      └ goroutine ┘    └──── driver's loops ────┘
 type run struct {
 	cfg     Config
 	routes  *routes
@@ -76,11 +77,10 @@ type run struct {
 	ahead   *ahead
 	stock   *stock
 	feed    *feed
-	pacer   *pacer
 	driver  engine.Driver
 	clients []*client
 	keeper  *keeper
-	hungry  chan struct{} // a token when a client of a closed loop has too little to send
+	paced   chan struct{} // a token of each client that has nothing more to release
 
 	// outstanding counts items that were released and are not in the books yet.
 	outstanding sync.WaitGroup
@@ -90,7 +90,7 @@ type run struct {
 // prime is the longest time a run waits for the feed to read ahead before it starts.
 const prime = time.Second
 
-// readAhead is how many bytes of items the feed may be ahead of the pacer: a quarter of the window, so that a
+// readAhead is how many bytes of items the feed may be ahead of the pacers: a quarter of the window, so that a
 // disk may be slow for a moment. A closed loop waits for a slow disk, and has its items in the cache.
 func (r *run) readAhead() int64 {
 	if r.cfg.Closed {
@@ -105,7 +105,8 @@ func (r *run) newClient(l engine.Loop, to *target) engine.Handler {
 		loop: l, dialer: to.dialer(l), timeout: cfg.Timeout, connect: cfg.Connect, window: r.window, stock: r.stock,
 		maxIdle: share(cfg.MaxIdle, i, cfg.Workers), pipeline: cfg.Pipeline,
 		done:       func(n int) { r.outstanding.Add(-n) },
-		closedLoop: cfg.Closed, more: func() { token(r.hungry) },
+		closedLoop: cfg.Closed, pacer: pacer{ahead: r.ahead, loop: i},
+		began: func(n int) { r.outstanding.Add(n) }, through: func() { r.paced <- struct{}{} },
 		most: share(cfg.InFlight, i, cfg.Workers), late: cfg.Overload.Drop, drops: cfg.InFlight > 0 && cfg.Overload.Drop > 0,
 		extras: extras{most: share(cfg.Overload.Spawn, i, cfg.Workers)},
 		book:   newBook(cfg.Lane, r.routes), sessions: make(map[uint64]*session),
@@ -154,11 +155,7 @@ func (r *run) run(outer context.Context) (*Result, error) {
 	for _, c := range r.clients {
 		c.since, c.book.start = since, start
 	}
-	r.pacer = &pacer{clock: r.cfg.Clock, start: start, ahead: r.ahead, loops: len(r.clients), post: r.post, hungry: r.hungry}
-	pace := r.pacer.run
-	if r.cfg.Closed {
-		pace = r.pacer.runClosed
-	} else {
+	if !r.cfg.Closed {
 		r.feed.start.Store(&start)
 	}
 	if r.cfg.Part != nil {
@@ -176,7 +173,7 @@ func (r *run) run(outer context.Context) (*Result, error) {
 	reportCtx, stopReport := context.WithCancel(ctx)
 	reporting := ended(func() { r.report(reportCtx, start) })
 
-	last := pace(ctx)
+	r.pace(ctx)
 	interrupted := r.finish(ctx)
 	lost := lostLane(ctx)
 	stopReport()
@@ -186,9 +183,24 @@ func (r *run) run(outer context.Context) (*Result, error) {
 	cancel(nil) // the feed may wait for room that nobody needs any more
 	feedErr := <-feeding
 	<-guarding
-	res, err := r.result(start, last, interrupted, beginErr, feedErr, driveErr)
+	res, err := r.result(start, interrupted, beginErr, feedErr, driveErr)
 	if res.Target = r.guard.target(); lost != nil {
 		res.Stopped = lost.Error()
 	}
 	return res, err
+}
+
+// pace has the loops release what is due, until nothing more will be or ctx is done.
+func (r *run) pace(ctx context.Context) {
+	for loop := range r.clients {
+		r.driver.Post(loop, paceEvent)
+	}
+	for range r.clients {
+		select {
+		case <-r.paced:
+		case <-ctx.Done():
+			r.driver.Each(func(_ engine.Loop, h engine.Handler) { h.(*client).halt() })
+			return
+		}
+	}
 }

@@ -29,8 +29,8 @@ type Options struct {
 }
 
 // Processors is what a program that runs scenarios sets GOMAXPROCS to: a loop keeps its processor while it
-// waits a moment, those of the proxy and those of a replay, and so does the pacer of a replay. One is for
-// everything else.
+// waits a moment, those of the proxy and those of a replay. Two are for everything else, such as the feed of a
+// replay.
 func Processors(loops int) int { return 2*loops + 2 }
 
 // A run is one execution of a scenario: what it started and what it has found so far.

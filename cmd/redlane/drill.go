@@ -100,7 +100,7 @@ func signingKey(file string) (ed25519.PrivateKey, error) {
 const journalFile = "journal.json"
 
 func runDrill(cmd *cobra.Command, x *drill.Experiment, opt drill.Options, out string) error {
-	// Two replays, each with a loop and a pacer that keep their processors.
+	// Two replays, each with a loop that keeps its processor and a feed; the proxy, and the rest.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 6))
 	opt.Loops = 1
 	result, err := drill.Run(cmd.Context(), x, opt)

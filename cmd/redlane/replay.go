@@ -95,7 +95,7 @@ func (r *replay) run(cmd *cobra.Command) error {
 		}
 		return rehearse(cmd, r.cfg, src)
 	}
-	workers := roomForPacer(r.cfg.Workers)
+	workers := roomForFeed(r.cfg.Workers)
 	if r.cfg.Workers = workers; r.cfg.Driver != nil {
 		r.cfg.Workers = 1 // all cores are for the workers of vegeta
 	}
@@ -127,12 +127,12 @@ func refusedConfig(err error) error {
 	return notStarted(err)
 }
 
-// roomForPacer returns the number of sending loops, 0 asking for one per core but one, and lets Go use at least
-// two processors more: pacer and feed each hold one, and must not take a loop's.
-func roomForPacer(workers int) int {
+// roomForFeed returns the number of sending loops, 0 asking for one per core but one, and lets Go use at least
+// one processor more: the feed needs one, and must not take a loop's.
+func roomForFeed(workers int) int {
 	if workers == 0 {
 		workers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workers+1) + 1)
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workers+1))
 	return workers
 }

@@ -37,7 +37,7 @@ cannot reach the bus stops sending within a second.`,
 			}
 			host, _ := os.Hostname() // a name for people; without one the rest will do
 			name = cmp.Or(name, fmt.Sprintf("%s-%d", cmp.Or(host, "worker"), os.Getpid()))
-			loops = roomForPacer(loops)
+			loops = roomForFeed(loops)
 			log := func(line string) { fmt.Fprintf(cmd.ErrOrStderr(), "worker %s: %s\n", name, line) }
 			connectLog := log
 			if quiet {
