@@ -124,12 +124,15 @@ func (d *decompressor) pieces(mem *[]byte, payload []byte, h *blockHeader, bare 
 			r.cuts[i-1] = len(out)
 		}
 		if i < r.parts {
-			if out, err = z.DecodeAll(frames[:size], out); err != nil {
+			// Behind the piece before, but not appended to it: that would go by way of a buffer of the library.
+			piece, err := z.DecodeAll(frames[:size], out[len(out):])
+			if err != nil {
 				return r, err
 			}
-			if uint64(len(out)) != sum {
+			if len(piece) != int(raw) {
 				return r, errSize
 			}
+			out = out[:len(out)+len(piece)]
 		}
 		frames = frames[size:]
 	}
