@@ -3,6 +3,7 @@ package tape
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/redlane/redlane/traffic"
@@ -56,8 +57,8 @@ func (d *decoder) end() error {
 	return nil
 }
 
-// head reads fields 0 to 4 of the next record.
-func (d *decoder) head() (h head) {
+// head reads fields 0 to 4 of the next record into h.
+func (d *decoder) head(h *head) {
 	d.array(numFields)
 	h.start = d.prevStart + d.int()
 	d.prevStart = h.start
@@ -70,7 +71,6 @@ func (d *decoder) head() (h head) {
 	h.route = d.route()
 	h.at, h.request, h.response = uint32(d.i), uint32(d.request.i), uint32(d.response.i)
 	d.n++
-	return h
 }
 
 func (d *decoder) session() uint32 {
@@ -136,7 +136,10 @@ func (d *decoder) addr() (a netip.AddrPort) {
 // heads appends the heads of all n records, in the order of writing.
 func (d *decoder) heads(hs []head, n int) ([]head, error) {
 	for range n {
-		h := d.head()
+		if len(hs) == cap(hs) {
+			hs = slices.Grow(hs, 1)
+		}
+		d.head(&hs[:len(hs)+1][len(hs)]) // in place, see ParseHeaders
 		if d.cut {
 			d.skip(fieldsToTarget - fieldsOfHead + fieldsTraceToFault + 1)
 			d.request.skip(1 + fieldsOfRequest)
@@ -149,7 +152,7 @@ func (d *decoder) heads(hs []head, n int) ([]head, error) {
 		if d.broken() {
 			return hs, d.damage()
 		}
-		hs = append(hs, h)
+		hs = hs[:len(hs)+1]
 	}
 	return hs, d.end()
 }
@@ -231,7 +234,8 @@ func (c *cursor) lines(h []traffic.Header, blob []byte) []traffic.Header {
 
 // next reads the next record whole, in the order of writing.
 func (d *decoder) next(x *traffic.Exchange) error {
-	h := d.head()
+	var h head
+	d.head(&h)
 	if !d.bad {
 		d.fill(&h, x)
 	}
