@@ -26,17 +26,21 @@ func (s *records) close() error { return nil }
 // time; when they need more memory than maxWaiting, the oldest goes on without one.
 //
 //	records ─► request: into the heap │ response: to its request ─► oldest, once answered ─► Next
+//	                    ▲             └► where that is not there yet: early ─┐
+//	                    └────────────────────────────────────────────────────┘
 type pairs struct {
 	in      recordSource
 	numbers *codec.Numbers
 	notes   codec.Notes
 	end     error  // what in ended with
 	taken   uint64 // requests so far
+	latest  int64  // time of a record so far
 
 	waiting requests
 	byID    map[string]*exchange
 	held    int
 	free    []*exchange
+	early   early
 
 	p      codec.Parser
 	q      codec.Parser
@@ -48,6 +52,11 @@ const (
 	overhead   = 256       // of an exchange beside its bytes
 	// slack is how many records may be out of order: GoReplay sorts what it reads in a window of 100.
 	slack = 100
+	// settle is how long a record may come after others of its time: GoReplay writes a message whose end it does not
+	// see when nothing more of it has come for --input-raw-expire, which is 2 s unless given.
+	settle = int64(3 * time.Second)
+	// maxSettling is the memory in which that much is waited for, in bytes.
+	maxSettling = 8 << 20
 )
 
 // An exchange is what is known of one.
@@ -87,6 +96,9 @@ func (p *pairs) Next(ctx context.Context, x *traffic.Exchange) error {
 		if e := p.ready(); e != nil {
 			return p.yield(e, x)
 		}
+		if a := p.early.forsaken(p.end != nil); a != nil {
+			return &recorder.Lost{Why: recorder.LostUnfinished, Err: fmt.Errorf("%s:%d: a response without its request", a.from.Name, a.line)}
+		}
 		if p.end != nil {
 			return p.end
 		}
@@ -97,9 +109,7 @@ func (p *pairs) Next(ctx context.Context, x *traffic.Exchange) error {
 		case err != nil:
 			return err
 		default:
-			if err := p.take(rec); err != nil {
-				return err
-			}
+			p.take(rec)
 		}
 	}
 }
@@ -109,7 +119,7 @@ func (p *pairs) ready() *exchange {
 	if len(p.waiting) == 0 {
 		return nil
 	}
-	if e := p.waiting[0]; p.end != nil || p.held > maxWaiting || e.answered && len(p.waiting) > slack {
+	if e := p.waiting[0]; p.end != nil || p.held > maxWaiting || e.answered && len(p.waiting) > slack && (p.latest-e.start > settle || p.held > maxSettling) {
 		heap.Pop(&p.waiting)
 		if p.byID[e.id] == e {
 			delete(p.byID, e.id)
@@ -121,7 +131,8 @@ func (p *pairs) ready() *exchange {
 }
 
 // take puts rec where it belongs.
-func (p *pairs) take(rec record) error {
+func (p *pairs) take(rec record) {
+	p.latest = max(p.latest, rec.time)
 	switch rec.kind {
 	case request:
 		e := p.fresh()
@@ -135,19 +146,25 @@ func (p *pairs) take(rec record) error {
 		p.byID[e.id] = e
 		p.held += len(e.req) + overhead
 		heap.Push(&p.waiting, e)
-	case response:
-		e := p.byID[string(rec.id)]
-		if e == nil {
-			return &recorder.Lost{Why: recorder.LostUnfinished, Err: fmt.Errorf("%s:%d: a response without its request", rec.from.Name, rec.line)}
+		if a := p.early.claim(e); a != nil {
+			p.answer(e, *a)
 		}
-		delete(p.byID, e.id)
-		e.resp, e.respAt, e.dur = append(e.resp, rec.payload...), rec.time, rec.dur
-		e.answered, e.lineOfAnswer = true, rec.line
-		p.held += len(e.resp)
+	case response:
+		if e := p.byID[string(rec.id)]; e != nil {
+			p.answer(e, rec)
+		} else {
+			p.early.keep(rec)
+		}
 	default:
 		p.notes.Note("responses to replays passed over")
 	}
-	return nil
+}
+
+func (p *pairs) answer(e *exchange, rec record) {
+	delete(p.byID, e.id)
+	e.resp, e.respAt, e.dur = append(e.resp, rec.payload...), rec.time, rec.dur
+	e.answered, e.lineOfAnswer = true, rec.line
+	p.held += len(e.resp)
 }
 
 func (p *pairs) fresh() (e *exchange) {
@@ -222,7 +239,7 @@ func (p *pairs) Notes() codec.Notes { return p.notes }
 
 func (p *pairs) Close() error {
 	p.end = io.EOF
-	p.waiting = nil
+	p.waiting, p.early = nil, early{}
 	return p.in.close()
 }
 
