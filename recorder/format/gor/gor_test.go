@@ -135,6 +135,24 @@ func TestWrites(t *testing.T) {
 	require.Equal(t, "separator", no.Why)
 }
 
+// Pipelined requests have one time. Whoever sorts by it, as GoReplay does in an unstable way, keeps their order.
+func TestNoTwoRequestsHaveOneTime(t *testing.T) {
+	var b bytes.Buffer
+	w := newWriter(&b)
+	var want []string
+	for i, start := range []int64{1000, 1000, 1000, 1001, 1003, 1004, 900, 900} {
+		x := &traffic.Exchange{Session: 1, Seq: uint64(i), Start: start, FirstByte: 5, Latency: 7}
+		x.Request = traffic.Message{Method: []byte("GET"), Target: []byte("/"), Minor: 1, Headers: []traffic.Header{{Name: []byte("Host"), Value: []byte("h")}}}
+		x.Response = traffic.Message{Status: 204, Reason: []byte("No Content"), Minor: 1}
+		require.NoError(t, w.Put(t.Context(), x))
+		at := []int64{1000, 1001, 1002, 1003, 1004, 1005, 900, 901}[i]
+		want = append(want, fmt.Sprintf("1 %016x%08x %d 0\n%s", 1, i, at, get), fmt.Sprintf("2 %016x%08x %d 2\nHTTP/1.1 204 No Content\r\n\r\n", 1, i, at+5))
+	}
+	require.NoError(t, w.Close())
+	require.Equal(t, made(want...), b.String())
+	require.Equal(t, codec.Notes{noteApart: 6}, w.Notes())
+}
+
 // Requests that nobody answers do not fill the memory: the oldest goes on alone.
 func TestWaitingIsBounded(t *testing.T) {
 	const n = 40

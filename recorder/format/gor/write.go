@@ -16,7 +16,11 @@ type writer struct {
 	buf   []byte
 	notes codec.Notes
 	msg   codec.Writer
+
+	start, at int64 // of the exchange before: as it was, and as it was written
 }
+
+const noteApart = "moved by nanoseconds, apart from others of one time"
 
 func newWriter(w io.Writer) *writer {
 	wr := &writer{w: bufio.NewWriterSize(w, 64<<10)}
@@ -29,16 +33,21 @@ func (w *writer) Put(_ context.Context, x *traffic.Exchange) (err error) {
 	if x.Flags.Has(traffic.FlagOpaque) {
 		return &codec.Refusal{Why: "opaque"}
 	}
-	if x.Start < 0 || x.FirstByte < 0 || x.Start+int64(x.FirstByte) < 0 { // times have no sign
+	// GoReplay sends requests of one time in any order, and pipelined ones have one time.
+	start, at := x.Start, x.Start
+	if start >= w.start && start <= w.at {
+		at = w.at + 1
+	}
+	if start < 0 || x.FirstByte < 0 || at+int64(x.FirstByte) < 0 { // times have no sign
 		return &codec.Refusal{Why: "time"}
 	}
-	b := w.head(w.buf[:0], request, x, x.Start, 0)
+	b := w.head(w.buf[:0], request, x, at, 0)
 	if b, err = w.msg.Request(b, &x.Request, x.Flags.Has(traffic.FlagRequestCut)); err != nil {
 		return err
 	}
 	b = append(b, separator...)
 	if x.Response.Status != 0 {
-		b = w.head(b, response, x, x.Start+int64(x.FirstByte), int64(max(0, x.Latency-x.FirstByte)))
+		b = w.head(b, response, x, at+int64(x.FirstByte), int64(max(0, x.Latency-x.FirstByte)))
 		if b, err = w.msg.Response(b, &x.Response, x.Request.Method, x.Flags.Has(traffic.FlagResponseCut)); err != nil {
 			return err
 		}
@@ -46,6 +55,9 @@ func (w *writer) Put(_ context.Context, x *traffic.Exchange) (err error) {
 	}
 	if x.Flags.Has(traffic.FlagContinued | traffic.FlagInterim) {
 		w.notes.Note(codec.NoteInterim)
+	}
+	if w.start, w.at = start, at; at != start {
+		w.notes.Note(noteApart)
 	}
 	if w.buf = b; cap(b) > 1<<20 {
 		w.buf = nil
