@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -174,6 +175,70 @@ func TestWaitingIsBounded(t *testing.T) {
 		require.LessOrEqual(t, p.held, maxWaiting+9<<20)
 	}
 	require.ErrorIs(t, p.Next(t.Context(), x), io.EOF)
+}
+
+// Nor do responses whose requests were lost, whatever comes with them: each of those finds its own.
+func TestResponsesWithoutRequestsAreBounded(t *testing.T) {
+	const n = 40
+	big := strings.Repeat("x", 8<<20)
+	i := 0
+	r := readerFunc(func(b []byte) (int, error) {
+		if i == n {
+			return 0, io.EOF
+		}
+		rec := fmt.Sprintf("2 %024x %d\nHTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s%s", i, i, len(big), big, separator)
+		rec += fmt.Sprintf("2 %024x %d\nHTTP/1.1 204 No Content\r\n\r\n%[3]s1 %024[1]x %[2]d\n%[4]s%[3]s", n+i, i, separator, get)
+		i++
+		return copy(b, rec), nil
+	})
+	p := newPairs("f", newRecords(&whole{r: r}, codec.Options{Name: "f"}))
+	x, lost, answered := new(traffic.Exchange), 0, 0
+	for {
+		err := p.Next(t.Context(), x)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.LessOrEqual(t, p.early.held, maxEarly+9<<20)
+		if no := new(recorder.Lost); errors.As(err, &no) {
+			lost++
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, 204, x.Response.Status)
+		answered++
+	}
+	require.Equal(t, [2]int{n, n}, [2]int{lost, answered})
+	require.Empty(t, p.early.byID)
+	require.Zero(t, p.early.held)
+}
+
+// A request whose end GoReplay did not see is written when nothing more of it has come for two seconds: behind
+// hundreds that came later. The exchanges are in the order of time all the same, and numbered in it.
+func TestARequestThatIsWrittenLate(t *testing.T) {
+	ok := "HTTP/1.1 204 No Content\r\n\r\n"
+	var records []string
+	pair := func(id string, at time.Duration) []string {
+		return []string{fmt.Sprintf("1 %s %d\n%s", id, at, get), fmt.Sprintf("2 %s %d\n%s", id, at+1, ok)}
+	}
+	id := func(i int) string { return fmt.Sprintf("%016x%08x", 1, i) }
+	late := pair(id(0), 0)
+	records = append(records, late[1])
+	for i := range 400 {
+		records = append(records, pair(id(i+1), time.Duration(i+1)*5*time.Millisecond)...)
+	}
+	records = append(records, late[0])
+	for i := range 1000 {
+		records = append(records, pair(id(i+401), time.Duration(i+401)*5*time.Millisecond)...)
+	}
+	p := newPairs("f", newRecords(strings.NewReader(made(records...)), codec.Options{Name: "f"}))
+	x := new(traffic.Exchange)
+	for i := range 1401 {
+		require.NoError(t, p.Next(t.Context(), x))
+		require.EqualValues(t, time.Duration(i)*5*time.Millisecond, x.Start)
+		require.EqualValues(t, i, x.Seq)
+		require.Equal(t, 204, x.Response.Status)
+		require.Less(t, len(p.waiting), 800, "it does not wait for the end")
+	}
 }
 
 type readerFunc func([]byte) (int, error)
