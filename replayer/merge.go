@@ -17,6 +17,12 @@ import (
 // Of what is the same for all of them, and should differ, To, Lane, Rate and RunID become lists, Started the earliest
 // and LagLimit the strictest.
 func (r *Result) Merge(other *Result) {
+	r.mergeHead(other)
+	r.mergeCells(other)
+}
+
+// mergeHead merges all but the cells.
+func (r *Result) mergeHead(other *Result) {
 	r.Version = ResultVersion
 	switch {
 	case other.To == "": // nothing was sent anywhere
@@ -48,7 +54,7 @@ func (r *Result) Merge(other *Result) {
 	r.Ledger.Stage = union(r.Ledger.Stage, other.Ledger.Stage)
 	r.Ledger.Add(&other.Ledger)
 	r.Pace.Merge(&other.Pace)
-	r.mergeCells(other)
+	r.Total.Add(&other.Total)
 	r.mergeAnswers(other)
 
 	r.Sessions += other.Sessions
@@ -80,7 +86,6 @@ func (t *Target) merge(other *Target) {
 // mergeCells goes to the longer of the two steps, or beyond where that is still too many cells. So the step of
 // a merge is the shortest that all of its parts and their sum allow, whatever the order.
 func (r *Result) mergeCells(other *Result) {
-	r.Total.Add(&other.Total)
 	g := newGrid(maxCells)
 	for g.step < max(r.Step, other.Step) {
 		g.step *= 2

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/redlane/redlane/internal/hdr"
 	"github.com/redlane/redlane/traffic"
 )
 
@@ -117,6 +118,29 @@ func TestMergeIsExact(t *testing.T) {
 		}
 		require.Equal(t, image(t, want), image(t, oneByOne))
 		requireConsistent(t, oneByOne)
+
+		var sum Sum
+		for i, p := range parts {
+			if rapid.Bool().Draw(t, "in bytes") {
+				p = clone(t, p)
+			}
+			sum.Add(p)
+			if i == 1 { // what is old moves on
+				var old Sum
+				old.Add(sum.Result())
+				sum = old
+			}
+		}
+		var due, lag, wantDue hdr.Hist
+		sum.Second(3, &due, &lag)
+		for _, c := range want.Cells {
+			if c.Second == 3 {
+				wantDue.Merge(&c.Due)
+			}
+		}
+		require.Equal(t, wantDue.Count(), due.Count())
+		require.Equal(t, due.Count(), lag.Count())
+		require.Equal(t, image(t, want), image(t, sum.Result()))
 		for i, p := range parts {
 			require.Equal(t, before[i], image(t, p), "merging changed what was merged")
 		}

@@ -14,8 +14,8 @@ const maxCount = 1 << 44
 // AppendBinary adds h to dst: the number of buckets in use, and for each the distance of its number from the
 // one before, and its count, as varints. It takes two to three bytes a bucket, and no error is possible.
 func (h *Hist) AppendBinary(dst []byte) ([]byte, error) {
-	if h.raw != nil {
-		return append(dst, h.raw...), nil
+	if h.p == nil && len(h.raw) == 1 {
+		return append(dst, h.raw[0]...), nil
 	}
 	n := 0
 	if h.settle(); h.p != nil {
@@ -44,37 +44,49 @@ func (h *Hist) DecodeBinary(b []byte) (rest []byte, err error) {
 		return b, errBinary
 	}
 	rest = b[size:]
-	at, total := uint64(0), uint64(0)
+	at, total := uint64(0), uint64(0) // no sum of so many as small is too large for them: they are looked at once, at the end
 	for i := range n {
-		distance, size := binary.Uvarint(rest)
-		if size <= 0 || i > 0 && distance == 0 || distance > buckets {
+		distance, count, size := pair(rest)
+		if size <= 0 || i > 0 && distance == 0 || distance > buckets || count == 0 || count > maxCount {
 			return b, errBinary
 		}
-		rest, at = rest[size:], at+distance
-		count, size := binary.Uvarint(rest)
-		total += count
-		if size <= 0 || count == 0 || count > maxCount || total > maxCount || at >= buckets || lowest(int(at)) > int64(Max) {
-			return b, errBinary
-		}
-		rest = rest[size:]
+		rest, at, total = rest[size:], at+distance, total+count
+	}
+	if total > maxCount || at >= buckets || lowest(int(at)) > int64(Max) {
+		return b, errBinary
 	}
 	if n > 0 {
-		h.raw = append([]byte(nil), b[:len(b)-len(rest)]...)
+		h.raw, h.size = [][]byte{append([]byte(nil), b[:len(b)-len(rest)]...)}, len(b)-len(rest)
 	}
 	return rest, nil
 }
 
-// eachRaw yields the buckets of what DecodeBinary has found to be right.
-func eachRaw(b []byte, yield func(v, n int64)) {
+// pair reads two varints, which take size bytes; size is not positive where they are not there. Most have a byte each.
+func pair(b []byte) (distance, count uint64, size int) {
+	if len(b) >= 2 && b[0] < 0x80 && b[1] < 0x80 {
+		return uint64(b[0]), uint64(b[1]), 2
+	}
+	distance, size = binary.Uvarint(b)
+	if size <= 0 {
+		return 0, 0, size
+	}
+	count, more := binary.Uvarint(b[size:])
+	if more <= 0 {
+		return 0, 0, more
+	}
+	return distance, count, size + more
+}
+
+// eachRaw yields the numbers and counts of buckets of what DecodeBinary has found to be right.
+func eachRaw(b []byte, yield func(bucket int, n int64)) {
 	n, size := binary.Uvarint(b)
 	b = b[size:]
 	at := 0
 	for range n {
-		distance, size := binary.Uvarint(b)
-		count, more := binary.Uvarint(b[size:])
-		b = b[size+more:]
+		distance, count, size := pair(b)
+		b = b[size:]
 		at += int(distance)
-		yield(lowest(at), int64(count))
+		yield(at, int64(count))
 	}
 }
 

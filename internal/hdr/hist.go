@@ -19,9 +19,9 @@ const (
 // first use, and is not safe for concurrent use.
 type Hist struct {
 	p *hdrhistogram.PackedHistogram
-	// At most one of these is set, and then p is not: see settle.
-	raw []byte
-	w   *wide
+	// raw is what came in bytes and is not in p yet: see settle. The bytes are never written, and shared.
+	raw  [][]byte
+	size int // of raw
 }
 
 // Record adds d; less than nothing counts as nothing.
@@ -42,23 +42,15 @@ func (h *Hist) make() {
 
 // Merge adds all that other holds. The result is the same as if every value had been recorded in h.
 func (h *Hist) Merge(other *Hist) {
-	if other.raw != nil {
-		if h.raw != nil {
+	if other.p == nil { // most are merged into a sum with many others: they are taken apart together
+		h.raw = append(h.raw, other.raw...)
+		if h.size += other.size; h.size > lot {
 			h.settle()
 		}
-		if h.w == nil {
-			h.widen()
-		}
-		if h.w != nil {
-			eachRaw(other.raw, h.w.add)
-			return
-		}
+		return
 	}
 	h.settle()
 	other.settle()
-	if other.p == nil {
-		return
-	}
 	if h.p == nil {
 		h.p = other.p.Clone()
 		return
