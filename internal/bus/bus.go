@@ -57,6 +57,23 @@ func Connect(cfg Config) (*Bus, error) {
 	return &Bus{conn: conn, js: js}, nil
 }
 
+// Again makes another connection with the same configuration, for what must not stand in the way of the rest. It
+// says nothing of its own when it is lost.
+func (b *Bus) Again() (*Bus, error) {
+	opts := b.conn.Opts
+	opts.DisconnectedErrCB, opts.ReconnectedCB = nil, nil
+	conn, err := opts.Connect()
+	if err != nil {
+		return nil, fmt.Errorf("bus: connect to %s: %w%s", hide(opts.Url), err, hint(err))
+	}
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(5*time.Second))
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("bus: connect to %s: %w", hide(opts.Url), err)
+	}
+	return &Bus{conn: conn, js: js}, nil
+}
+
 func (c *Config) options() ([]nats.Option, error) {
 	if c.URL == "" {
 		return nil, errors.New("bus: no URL given (nats://HOST:PORT)")

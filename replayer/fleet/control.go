@@ -77,16 +77,19 @@ type controller struct {
 	wg      sync.WaitGroup
 	ctx     context.Context // of everything it starts
 
+	merging sync.Mutex // before mu
+	sum     sum
+
 	mu      sync.Mutex
 	closed  bool // no more may join
 	members map[string]*member
 	order   []*member // as they came
 	parts   map[int]*assigned
-	sum     sum
 	t0      time.Time
 	abort   string // why no more is sent; empty while that goes on
 	invalid []string
 	stopped bool // by ctx: a person
+	held    bool // too many are silent for all of them to be dead
 	taken   []*Takeover
 }
 
@@ -102,8 +105,17 @@ func (c *controller) run(outer context.Context) (*Report, error) {
 		return nil, err
 	}
 	defer c.clean()
-	for what, f := range map[string]func(*bus.Message){"join": c.onJoin, "result": c.onResult, "clock": c.onClock} {
-		stop, err := c.Bus.Subscribe(subject(c.Run, what), f)
+	results, err := c.Bus.Again() // megabytes a second, which clocks and leases must not queue behind
+	if err != nil {
+		return nil, err
+	}
+	defer results.Close()
+	for _, on := range []struct {
+		bus  *bus.Bus
+		what string
+		do   func(*bus.Message)
+	}{{c.Bus, "join", c.onJoin}, {c.Bus, "clock", c.onClock}, {results, "result", c.onResult}} {
+		stop, err := on.bus.Subscribe(subject(c.Run, on.what), on.do)
 		if err != nil {
 			return nil, err
 		}

@@ -59,25 +59,29 @@ func (c *controller) gather(ctx context.Context) error {
 	defer cancel()
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
-	told := -1
+	told, calling := -1, true // once a tick: a call goes to all workers there are, and a thousand join
 	for {
 		c.mu.Lock()
 		n := len(c.order)
 		c.closed = n >= c.Workers
 		c.mu.Unlock()
-		if n != told {
+		if n != told && (calling || n >= c.Workers) {
 			told = n
 			c.Log(fmt.Sprintf("%d of %d workers", n, c.Workers))
 		}
 		if n >= c.Workers {
 			return nil
 		}
-		if err := c.Bus.Publish(callSubject, encode(&call{Run: c.Run, Labels: c.Labels})); err != nil {
-			return err
+		if calling {
+			if err := c.Bus.Publish(callSubject, encode(&call{Run: c.Run, Labels: c.Labels})); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-c.changed:
+			calling = false
 		case <-tick.C:
+			calling = true
 		case <-ctx.Done():
 			return fmt.Errorf("fleet: %d of %d workers joined within %v; start more with redlane worker, or ask for fewer", n, c.Workers, c.Wait)
 		}

@@ -13,7 +13,7 @@ import (
 
 // Version of the messages. Workers and controllers of different versions do not work together: what one
 // counts the other would not know.
-const Version = 2
+const Version = 3
 
 // Every message is a MessagePack array: the version, then the fields.
 
@@ -93,19 +93,25 @@ type mark struct {
 
 func markOf(m replayer.Mark) mark { return mark{m.Place, m.Count, m.Due, m.End} }
 
-// A result is what a part has found since the one before.
+// A result is what a part has found since the one before. Who it is from is read without what was found: that costs
+// twenty times as much, and one that is repeated is not worth it.
 type result struct {
-	Worker   string
-	Part     int
-	Number   int // from 1 on
-	Result   *replayer.Result
-	Counts   replayer.Counts
-	LastSent time.Duration // due time of the last request so far
+	Worker string
+	Part   int
+	Number int    // from 1 on
+	Found  []byte // a replayer.Result
+	Counts replayer.Counts
 
 	Last   bool // nothing more will come
 	Mark   mark // of the last: what the results of the part have
 	Failed string
 	GaveUp bool // of the last: the worker was cut off and has stopped by itself; others may go on from Mark
+}
+
+// found is what is in Found.
+func (r *result) found() (*replayer.Result, error) {
+	f := new(replayer.Result)
+	return f, f.UnmarshalBinary(r.Found)
 }
 
 // encode makes a message of v, a pointer to one of the structs above.

@@ -65,9 +65,6 @@ func (p *part) prepare() error {
 		return p.fail(fmt.Errorf("the recording was not read ahead within %v", openTime))
 	}
 	if !p.o.T0.IsZero() {
-		p.s.mu.Lock()
-		p.s.t0 = p.o.T0
-		p.s.mu.Unlock()
 		p.start(p.o.T0)
 	}
 	rev, err := p.create()
@@ -107,17 +104,15 @@ func (p *part) agree(ctx context.Context) (time.Time, error) {
 	}
 }
 
-// start turns T0 of the controller's clock into ours, with a monotonic part: whoever sets a clock later
-// does not move it.
+// start lets it begin at T0.
 func (p *part) start(t0 time.Time) {
+	begun := p.s.begin(t0)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.begun.IsZero() {
 		return
 	}
-	now := p.s.Clock.Now()
-	p.t0 = t0
-	p.begun = now.Add(t0.Sub(now.Round(0).Add(p.off.by)))
+	p.t0, p.begun = t0, begun
 	close(p.agreed)
 }
 
@@ -162,7 +157,7 @@ func (p *part) keep(rev uint64) {
 
 // watchClock follows how far our clock and the agreed one drift apart.
 func (p *part) watchClock(ctx context.Context) {
-	tick := time.NewTicker(3 * time.Second)
+	tick := time.NewTicker(max(clockEvery, 10*p.o.Results)) // as results do: seldom when there are many
 	defer tick.Stop()
 	for {
 		select {

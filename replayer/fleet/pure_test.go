@@ -94,38 +94,49 @@ func TestOffset(t *testing.T) {
 	})
 }
 
-func someResult() *result {
-	r := &result{Worker: "w", Part: 3, Number: 7, Result: &replayer.Result{
+func someFound() *replayer.Result {
+	r := &replayer.Result{
 		Version: replayer.ResultVersion, To: "x", Lane: "red", Ledger: traffic.Ledger{Stage: "replay", Accepted: 3, Passed: 2, Dropped: map[string]uint64{"reset": 1}},
 		Cells: []replayer.Cell{{Second: 4, Lane: "red", Status: 200, Class: 2}}, Statuses: map[int]uint64{200: 2}, Mismatches: []replayer.Mismatch{{Recorded: 200, Replayed: 404, Count: 1}},
-	}, Mark: mark{Place: 9, End: true}}
-	c := &r.Result.Cells[0]
+	}
+	c := &r.Cells[0]
 	c.Count, c.Errors.Reset = 3, 1
 	for i := range 3 {
 		c.Due.Record(time.Duration(i) * time.Millisecond)
 		c.Lag.Record(time.Duration(i))
 	}
-	r.Result.Total.Add(&c.Stats)
-	r.Result.Pace.Record(time.Second)
+	r.Total.Add(&c.Stats)
+	r.Pace.Record(time.Second)
 	return r
+}
+
+func someResult(found *replayer.Result) *result {
+	data, err := found.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	return &result{Worker: "w", Part: 3, Number: 7, Found: data, Mark: mark{Place: 9, End: true}}
 }
 
 // A result arrives as it was sent, histograms and all.
 func TestResultsArriveWhole(t *testing.T) {
 	t.Parallel()
-	sent, got := someResult(), new(result)
+	sent, got := someResult(someFound()), new(result)
 	require.NoError(t, decode(encode(sent), got))
-	want, err := json.Marshal(sent)
+	require.Equal(t, sent, got)
+	back, err := got.found()
 	require.NoError(t, err)
-	have, err := json.Marshal(got)
+	want, err := json.Marshal(someFound())
+	require.NoError(t, err)
+	have, err := json.Marshal(back)
 	require.NoError(t, err)
 	require.JSONEq(t, string(want), string(have))
 
 	var sum sum
 	for range 3 {
-		got := new(result)
-		require.NoError(t, decode(encode(sent), got))
-		sum.add(got.Result)
+		got, err := sent.found()
+		require.NoError(t, err)
+		sum.add(got)
 	}
 	all := sum.all()
 	require.EqualValues(t, 9, all.Total.Count)
@@ -149,9 +160,10 @@ func TestWorkerIsBackBeforeItWasMissed(t *testing.T) {
 	p.state = running
 	p.lease.Mark = mark{Place: 9, Count: 5} // of which it never heard that it was written
 
-	r := someResult()
+	found := someFound()
+	found.Ledger = traffic.Ledger{Stage: "replay", Accepted: 3, Passed: 1, Dropped: map[string]uint64{replayer.DropInterrupted: 2}}
+	r := someResult(found)
 	r.Part, r.Number, r.Last, r.GaveUp, r.Mark = p.id, 1, true, true, mark{Place: 7, Count: 3}
-	r.Result.Ledger = traffic.Ledger{Stage: "replay", Accepted: 3, Passed: 1, Dropped: map[string]uint64{replayer.DropInterrupted: 2}}
 	require.Empty(t, c.take(r))
 	require.Equal(t, lost, p.state)
 	c.onLease(bus.Entry{Key: p.key(), Revision: 99, Value: encode(&lease{Worker: "w", Mark: mark{Place: 9, Count: 5}})}) // late
@@ -171,7 +183,7 @@ func TestWorkerIsBackBeforeItWasMissed(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(encode(someResult()))
+	f.Add(encode(someResult(someFound())))
 	f.Add(encode(&order{Open: &open{Shards: []int{1, 2}}}))
 	f.Add([]byte{0x92, 0x02, 0xc0})
 	f.Fuzz(func(t *testing.T, data []byte) {

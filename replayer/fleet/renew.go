@@ -30,7 +30,21 @@ func (g *gaveUp) Error() string {
 //	                                 └─ written: they may                Allow
 //	                                 └─ conflict: others have taken over cancel
 //	                                 └─ no word: look what is there, nothing more is sent until that is known
+//
+// It begins with T0, before which nothing is sent: a thousand workers that make ready have enough to do. Their
+// renewals are spread over the time between two.
 func (p *part) renewAll(ctx context.Context, rev uint64) {
+	select {
+	case <-p.agreed:
+	case <-ctx.Done():
+		return
+	}
+	p.mu.Lock()
+	begun := p.begun
+	p.mu.Unlock()
+	if now := p.s.Clock.Now(); begun.Sub(now) > 2*renewEvery && p.s.Clock.SleepUntil(ctx, now.Add(phase(p.o.Part))) != nil {
+		return
+	}
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
 	var n uint64
@@ -54,10 +68,7 @@ func (p *part) renewAll(ctx context.Context, rev uint64) {
 				rev, last = found, p.s.Clock.Now()
 			}
 		}
-		if !p.s.begun() {
-			last = p.s.Clock.Now() // nothing is sent yet
-		}
-		if since := p.s.Clock.Now().Sub(last); since > leaseTime {
+		if since := p.s.Clock.Now().Sub(last); since > holdTime {
 			err := &gaveUp{"the lease could not be renewed", since}
 			p.s.mu.Lock()
 			p.s.err = err
@@ -70,6 +81,12 @@ func (p *part) renewAll(ctx context.Context, rev uint64) {
 		case <-tick.C:
 		}
 	}
+}
+
+// phase is when a part begins to renew. Neighbours are far apart, and any number of them is spread evenly.
+func phase(part int) time.Duration {
+	const golden = 40503 // of 1<<16
+	return renewEvery * time.Duration(part*golden&0xffff) >> 16
 }
 
 // renew writes the lease once.

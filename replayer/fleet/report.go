@@ -84,6 +84,8 @@ func (r *Report) Valid() error {
 
 // report adds up the run.
 func (c *controller) report() *Report {
+	c.merging.Lock()
+	defer c.merging.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &Report{Result: c.sum.all(), Takeovers: c.taken, Aborted: c.abort, Invalid: c.invalid}

@@ -23,7 +23,7 @@ func (p *part) report() {
 				continue
 			}
 			number++
-			if !p.deliver(&result{Number: number, Result: r}) {
+			if !p.deliver(&result{Number: number}, r) {
 				p.cancel(errors.New("results could not be delivered"))
 				<-p.ended
 				return
@@ -37,36 +37,42 @@ func (p *part) report() {
 
 // finish sends the last result.
 func (p *part) finish(number int) {
-	last := &result{Number: number, Result: p.result, Last: true, Mark: markOf(p.part.Allowed())}
-	if p.result == nil {
-		last.Result = new(replayer.Result)
+	found := p.result
+	if found == nil {
+		found = new(replayer.Result)
 	}
+	last := &result{Number: number, Last: true, Mark: markOf(p.part.Allowed())}
 	switch cause := context.Cause(p.ctx); {
 	case cause == nil && p.err != nil: // it was not told to end
 		last.Failed = p.err.Error()
 	case errors.As(cause, new(*gaveUp)):
 		last.GaveUp = true
 	}
-	p.deliver(last)
+	p.deliver(last, found)
 }
 
-// deliver repeats r until the controller has taken it. It gives up when that takes too long, or the controller
-// does not want it.
-func (p *part) deliver(r *result) (taken bool) {
-	r.Worker, r.Part = p.s.ID, p.o.Part
-	r.Counts = p.part.Counts()
-	ctx, cancel := context.WithTimeout(p.s.ctx, stopTime)
-	defer cancel()
-	for {
+// deliver repeats r, with what was found, until the controller has taken it. A controller that is heard of has
+// others' results to take first: it is waited for. deliver gives up when the controller is silent, too, or does not want r.
+func (p *part) deliver(r *result, found *replayer.Result) (taken bool) {
+	var err error
+	if r.Found, err = found.MarshalBinary(); err != nil {
+		p.s.Log(fmt.Sprintf("run %s: part %d: %v", p.s.run, p.o.Part, err))
+		return false
+	}
+	r.Worker, r.Part, r.Counts = p.s.ID, p.o.Part, p.part.Counts()
+	data := encode(r)
+	ctx := p.s.ctx
+	begin := p.s.Clock.Now()
+	for wait := firstAsk; ; wait = min(2*wait, stopTime) { // asked too early, it costs them more than us
 		var a answer
-		err := p.s.ask(ctx, "result", 2*time.Second, r, &a)
+		err := p.s.ask(ctx, "result", wait, data, &a)
 		switch {
 		case err == nil && a.Refused == "":
 			return true
 		case err == nil:
 			p.s.Log(fmt.Sprintf("run %s: part %d: the controller does not take results: %s", p.s.run, p.o.Part, a.Refused))
 			return false
-		case ctx.Err() != nil:
+		case p.s.Clock.Now().Sub(begin) > stopTime && p.s.quiet() > leaseTime:
 			return false
 		}
 		if p.s.Clock.SleepUntil(ctx, p.s.Clock.Now().Add(renewEvery)) != nil {

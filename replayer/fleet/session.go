@@ -21,7 +21,9 @@ type session struct {
 
 	mu    sync.Mutex
 	beat  time.Time // last heard of the controller
+	off   offset    // of its clock, before the first part
 	t0    time.Time // agreed, by the controller's clock
+	ours  time.Time // the same by ours, with a monotonic part
 	parts map[int]*part
 	err   error // why the run is invalid, as far as this worker can tell
 }
@@ -86,14 +88,15 @@ func (s *session) handBack() int {
 	return len(all)
 }
 
-// ask sends a request to the controller.
-func (s *session) ask(ctx context.Context, what string, wait time.Duration, v any, a *answer) error {
+// ask sends a message to the controller and waits for its answer, which says that it lives, too.
+func (s *session) ask(ctx context.Context, what string, wait time.Duration, message []byte, a *answer) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	data, err := s.Bus.Request(ctx, subject(s.run, what), encode(v))
+	data, err := s.Bus.Request(ctx, subject(s.run, what), message)
 	if err != nil {
 		return err
 	}
+	s.heard()
 	return decode(data, a)
 }
 
@@ -130,9 +133,7 @@ func (s *session) onOrder(m *bus.Message) {
 			reply(answer{Ready: r})
 		})
 	case o.Start != nil:
-		s.mu.Lock()
-		s.t0 = o.Start.T0
-		s.mu.Unlock()
+		s.begin(o.Start.T0)
 		for _, p := range s.list() {
 			p.start(o.Start.T0)
 		}
@@ -153,17 +154,48 @@ func (s *session) measure(ctx context.Context, n int) (offset, error) {
 		defer cancel()
 		data, err := s.Bus.Request(ctx, subject(s.run, "clock"), nil)
 		if err == nil {
+			s.heard()
 			err = decode(data, &t)
 		}
 		return t, err
 	})
 }
 
-// open makes a part ready: its recording is open and read ahead.
-func (s *session) open(o *open) (*ready, error) {
+// begin agrees on T0, once, and returns when it is by our clock, with a monotonic part: whoever sets a clock later does
+// not move it, nor what a worker takes over from another.
+func (s *session) begin(t0 time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.t0.IsZero() {
+		now := s.Clock.Now()
+		s.t0, s.ours = t0, now.Add(t0.Sub(now.Round(0).Add(s.off.by)))
+	}
+	return s.ours
+}
+
+// offset is measured for the first part; others begin the sooner.
+func (s *session) offset() (offset, error) {
+	s.mu.Lock()
+	off := s.off
+	s.mu.Unlock()
+	if off.rtt > 0 {
+		return off, nil
+	}
 	off, err := s.measure(s.ctx, 16)
 	if err != nil {
-		return nil, fmt.Errorf("measure the clock: %w", err)
+		return offset{}, fmt.Errorf("measure the clock: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.off = off
+	return off, nil
+}
+
+// open makes a part ready: its recording is open and read ahead.
+func (s *session) open(o *open) (*ready, error) {
+	off, err := s.offset()
+	if err != nil {
+		return nil, err
 	}
 	p := newPart(s, o, off)
 	if err := p.prepare(); err != nil {

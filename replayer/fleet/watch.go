@@ -68,6 +68,9 @@ func (c *controller) allOver() bool {
 
 // progress adds up what all have written down, and the times of one second whose results are mostly here.
 func (c *controller) progress(elapsed time.Duration, second int) (p replayer.Progress) {
+	c.merging.Lock()
+	p.P99, p.LagP99 = c.sum.second(second)
+	c.merging.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.Elapsed = elapsed
@@ -79,7 +82,6 @@ func (c *controller) progress(elapsed time.Duration, second int) (p replayer.Pro
 		p.Failed += n.Failed
 	}
 	p.Waiting = max(p.Released, p.Answered) - p.Answered
-	p.P99, p.LagP99 = c.sum.second(second)
 	return p
 }
 

@@ -111,7 +111,7 @@ func (w *worker) serve(outer context.Context, run string) (joined bool, err erro
 		defer stop()
 	}
 	var a answer
-	if err := s.ask(ctx, "join", 2*time.Second, &join{w.ID, w.Name, maps.Clone(w.Labels), w.Loops}, &a); err != nil {
+	if err := s.ask(ctx, "join", 2*time.Second, encode(&join{w.ID, w.Name, maps.Clone(w.Labels), w.Loops}), &a); err != nil {
 		return false, err
 	}
 	if a.Refused != "" {
@@ -133,7 +133,7 @@ func (w *worker) serve(outer context.Context, run string) (joined bool, err erro
 				return true, nil
 			}
 		case <-tick.C:
-			limit := leaseTime
+			limit := holdTime
 			if !s.begun() {
 				limit = patience
 			}
