@@ -18,10 +18,11 @@ import (
 // and LagLimit the strictest.
 func (r *Result) Merge(other *Result) {
 	r.mergeHead(other)
+	r.Total.Add(&other.Total)
 	r.mergeCells(other)
 }
 
-// mergeHead merges all but the cells.
+// mergeHead merges all but the cells and their total.
 func (r *Result) mergeHead(other *Result) {
 	r.Version = ResultVersion
 	switch {
@@ -54,7 +55,6 @@ func (r *Result) mergeHead(other *Result) {
 	r.Ledger.Stage = union(r.Ledger.Stage, other.Ledger.Stage)
 	r.Ledger.Add(&other.Ledger)
 	r.Pace.Merge(&other.Pace)
-	r.Total.Add(&other.Total)
 	r.mergeAnswers(other)
 
 	r.Sessions += other.Sessions

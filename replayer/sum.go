@@ -30,6 +30,7 @@ func (s *Sum) Result() *Result {
 	}
 	for i := range r.Cells {
 		r.Cells[i].compact()
+		r.Total.Add(&r.Cells[i].Stats) // once, and not with every Result
 	}
 	*s = Sum{}
 	return &r

@@ -102,9 +102,10 @@ func (m shape) control(ctx context.Context) error {
 	var used time.Duration // CPU until the first second of the run
 	var ticks []time.Duration
 	begin := time.Now()
+	started := begin
 	report, err := fleet.Control(ctx, fleet.Config{
 		Bus: b, Run: "bench", Workers: m.workers, LostLimit: 1, SkewLimit: time.Second, Wait: 2 * time.Minute,
-		Log: func(line string) { fmt.Println(line) },
+		Log: func(line string) { fmt.Printf("%6.2fs %s\n", time.Since(started).Seconds(), line) },
 		Progress: func(p replayer.Progress) {
 			if ticks = append(ticks, cpu()); len(ticks) == 1 {
 				used, begin = ticks[0], time.Now()

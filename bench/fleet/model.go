@@ -20,7 +20,7 @@ func (m shape) work(ctx context.Context, url string) error {
 	var mu sync.Mutex
 	var starts []int64
 	var failed error
-	template := m.template()
+	whole, quarter := m.template(1), m.template(4)
 	before := cpu()
 	for i := range m.workers {
 		wg.Go(func() {
@@ -33,7 +33,7 @@ func (m shape) work(ctx context.Context, url string) error {
 				err = fleet.Work(ctx, fleet.WorkerConfig{
 					Bus: b, ID: fmt.Sprintf("m%d", i), Clock: c, Once: true,
 					Engine: func(j fleet.Job) (fleet.Part, func(context.Context) (*replayer.Result, error), error) {
-						p := &part{shape: m, template: template, clock: c, agree: j.Agree, ended: make(chan struct{})}
+						p := newPart(m, j, c, whole, quarter)
 						p.began = func(t time.Time) {
 							mu.Lock()
 							defer mu.Unlock()
@@ -66,12 +66,13 @@ func (c wrongClock) SleepUntil(ctx context.Context, t time.Time) error {
 	return clock.System.SleepUntil(ctx, t.Add(-c.by))
 }
 
-// template is what a worker finds in a second: latencies of a service with a long tail, one failure in a
-// thousand.
-func (m shape) template() *replayer.Result {
+// template is what a worker finds in a second, or what one finds that has a part of another's: latencies of a service
+// with a long tail, one failure in a thousand. It is taken apart and put together as bytes, so that encoding it, what all
+// workers of a real fleet do on machines of their own, is copying here.
+func (m shape) template(of int) *replayer.Result {
 	r := chance.Stream(1, "latency", 0)
-	each := m.rate / m.workers
-	ok, bad := replayer.Cell{Lane: "red", Class: 2}, replayer.Cell{Lane: "red", Class: 5}
+	each := max(1, m.rate/m.workers/of)
+	ok, bad := replayer.Cell{Lane: "red", Status: 200, Class: 2}, replayer.Cell{Lane: "red", Status: 500, Class: 5}
 	res := &replayer.Result{To: "model", Lane: "red", Rate: "1x", LagLimit: 10 * time.Millisecond}
 	for i := range each {
 		c := &ok
@@ -89,11 +90,23 @@ func (m shape) template() *replayer.Result {
 	}
 	res.Cells = []replayer.Cell{ok, bad}
 	res.Statuses = map[int]uint64{200: ok.Count, 500: bad.Count}
+	data, err := res.MarshalBinary()
+	if err == nil {
+		res = new(replayer.Result)
+		err = res.UnmarshalBinary(data)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("BUG: template: %v", err))
+	}
+	res.Total = replayer.Stats{} // is not sent
 	return res
 }
 
+// sessions of the modelled recording: one exchange each, in turn.
+const sessions = 1 << 14
+
 // A part models a replayer.Part that keeps its schedule: it sends nothing, and finds the same in every
-// second.
+// second. Its books are exact.
 type part struct {
 	shape
 	template *replayer.Result
@@ -101,11 +114,28 @@ type part struct {
 	agree    func(context.Context) (time.Time, error)
 	began    func(time.Time)
 	ended    chan struct{}
+	from     uint64
+	own      []uint16 // how many of the first sessions are its own
 
 	mu      sync.Mutex
 	start   time.Time
 	allowed replayer.Mark
 	seconds int // in results
+}
+
+func newPart(m shape, j fleet.Job, c clock.Clock, whole, quarter *replayer.Result) *part {
+	p := &part{shape: m, template: whole, clock: c, agree: j.Agree, ended: make(chan struct{}), from: j.From, own: make([]uint16, sessions+1)}
+	for i := range sessions {
+		p.own[i+1] = p.own[i]
+		if j.Owns(uint64(i)) {
+			p.own[i+1]++
+		}
+	}
+	if int(p.own[sessions])*2 < sessions/m.workers {
+		p.template = quarter
+	}
+	p.seconds = int(j.From / uint64(m.rate))
+	return p
 }
 
 func (p *part) run(ctx context.Context) (*replayer.Result, error) {
@@ -125,11 +155,20 @@ func (p *part) run(ctx context.Context) (*replayer.Result, error) {
 	return p.Take(), nil
 }
 
-func (p *part) Next(until time.Duration) (replayer.Mark, bool) {
-	until = min(until, p.length)
-	m := replayer.Mark{
-		Place: uint64(until.Seconds() * float64(p.rate)), Count: uint64(until.Seconds() * float64(p.rate/p.workers)), Due: until, End: until == p.length,
+// before is how many exchanges of the part are before a place.
+func (p *part) before(place uint64) uint64 {
+	count := func(place uint64) uint64 {
+		return place/sessions*uint64(p.own[sessions]) + uint64(p.own[place%sessions])
 	}
+	return count(max(place, p.from)) - count(p.from)
+}
+
+func (p *part) place(due time.Duration) uint64 { return uint64(due.Seconds() * float64(p.rate)) }
+
+func (p *part) Next(until time.Duration) (replayer.Mark, bool) {
+	until = min(max(until, 0), p.length)
+	place := p.place(until)
+	m := replayer.Mark{Place: place, Count: p.before(place), Due: until, End: until == p.length}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return m, m.Place > p.allowed.Place
@@ -160,15 +199,23 @@ func (p *part) Take() *replayer.Result {
 	if p.start.IsZero() {
 		return sum
 	}
-	for ; time.Duration(p.seconds+1)*time.Second <= min(p.clock.Now().Sub(p.start), p.length); p.seconds++ {
+	over := int(min(p.clock.Now().Sub(p.start), p.length) / time.Second)
+	for n := 0; p.seconds < over; n++ {
 		one := *p.template
 		one.Cells = append([]replayer.Cell(nil), one.Cells...)
 		for i := range one.Cells {
 			one.Cells[i].Second = p.seconds
 		}
-		n := uint64(p.rate / p.workers)
-		one.Ledger = traffic.Ledger{Stage: "replay", Accepted: n, Passed: n}
-		sum.Merge(&one) // a copy: the template is everybody's
+		accepted := p.before(uint64(p.seconds+1)*uint64(p.rate)) - p.before(uint64(p.seconds)*uint64(p.rate))
+		one.Ledger = traffic.Ledger{Stage: "replay", Accepted: accepted, Passed: accepted}
+		if p.seconds++; n == 0 {
+			sum = &one
+			continue
+		}
+		both := new(replayer.Result) // a copy: the template is everybody's
+		both.Merge(sum)
+		both.Merge(&one)
+		sum = both
 	}
 	return sum
 }
@@ -180,6 +227,6 @@ func (p *part) Counts() replayer.Counts {
 		return replayer.Counts{}
 	}
 	d := min(max(p.clock.Now().Sub(p.start), 0), p.length)
-	n := uint64(d.Seconds() * float64(p.rate/p.workers))
+	n := p.before(p.place(d))
 	return replayer.Counts{Released: n, Sent: n, Answered: n, Due: d, Last: d}
 }

@@ -97,7 +97,7 @@ func (c *Config) options() ([]nats.Option, error) {
 		nats.Name(cmp.Or(c.Name, "redlane")), nats.Timeout(cmp.Or(c.Wait, 5*time.Second)),
 		nats.MaxReconnects(-1), nats.ReconnectWait(50 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		nats.ReconnectBufSize(-1), // nothing is kept for later
-		nats.PingInterval(500 * time.Millisecond), nats.MaxPingsOutstanding(2),
+		nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2),
 		nats.IgnoreAuthErrorAbort(), // a server that restarts may first not know us
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { changed(false, err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { changed(true, nil) }),

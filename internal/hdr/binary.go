@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -78,15 +79,18 @@ func pair(b []byte) (distance, count uint64, size int) {
 }
 
 // eachRaw yields the numbers and counts of buckets of what DecodeBinary has found to be right.
-func eachRaw(b []byte, yield func(bucket int, n int64)) {
-	n, size := binary.Uvarint(b)
-	b = b[size:]
-	at := 0
-	for range n {
-		distance, count, size := pair(b)
-		b = b[size:]
-		at += int(distance)
-		yield(at, int64(count))
+func eachRaw(b []byte) iter.Seq2[int, int64] {
+	return func(yield func(bucket int, n int64) bool) {
+		n, size := binary.Uvarint(b)
+		b := b[size:]
+		at := 0
+		for range n {
+			distance, count, size := pair(b)
+			b = b[size:]
+			if at += int(distance); !yield(at, int64(count)) {
+				return
+			}
+		}
 	}
 }
 

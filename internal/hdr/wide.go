@@ -47,11 +47,6 @@ type wide struct {
 	first, last int // of those that hold something
 }
 
-func (w *wide) add(bucket int, n int64) {
-	w.counts[bucket] += n
-	w.first, w.last = min(w.first, bucket), max(w.last, bucket)
-}
-
 // settle makes h packed, however it came to be.
 func (h *Hist) settle() {
 	if len(h.raw) == 0 {
@@ -61,13 +56,18 @@ func (h *Hist) settle() {
 	h.raw, h.size = nil, 0
 	if size < wideFrom {
 		for _, b := range raw {
-			eachRaw(b, func(bucket int, n int64) { h.Add(time.Duration(lowest(bucket)), uint64(n)) })
+			for bucket, n := range eachRaw(b) {
+				h.Add(time.Duration(lowest(bucket)), uint64(n))
+			}
 		}
 		return
 	}
 	w := &wide{first: buckets}
 	for _, b := range raw {
-		eachRaw(b, w.add)
+		for bucket, n := range eachRaw(b) { // inlined: a call for each costs as much again
+			w.counts[bucket] += n
+			w.first, w.last = min(w.first, bucket), max(w.last, bucket)
+		}
 	}
 	for i := w.first; i <= w.last; i++ {
 		if n := w.counts[i]; n > 0 {

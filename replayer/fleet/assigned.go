@@ -94,7 +94,14 @@ func (c *controller) onLease(e bus.Entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.parts[id]
-	if p == nil || e.Revision <= p.rev || l.Lost || p.state == lost {
+	if p == nil || e.Revision <= p.rev || p.state == lost {
+		return
+	}
+	if l.Lost { // we have written that, and not heard whether it got through
+		p.rev = e.Revision
+		if p.state == running {
+			c.loseLocked(p)
+		}
 		return
 	}
 	p.rev, p.seen, p.excused = e.Revision, c.Clock.Now(), 0
