@@ -19,7 +19,7 @@ func (m shape) work(ctx context.Context, url string) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var starts []int64
-	var failed error
+	var failed error // of those that are to live
 	whole, quarter := m.template(1), m.template(4)
 	before := cpu()
 	for i := range m.workers {
@@ -35,15 +35,24 @@ func (m shape) work(ctx context.Context, url string) error {
 					Engine: func(j fleet.Job) (fleet.Part, func(context.Context) (*replayer.Result, error), error) {
 						p := newPart(m, j, c, whole, quarter)
 						p.began = func(t time.Time) {
+							if j.From > 0 {
+								return // taken over
+							}
 							mu.Lock()
-							defer mu.Unlock()
 							starts = append(starts, t.Add(-wrong).UnixNano())
+							mu.Unlock()
+							if i < m.die {
+								wg.Go(func() {
+									_ = c.SleepUntil(ctx, t.Add(m.length/2+time.Duration(i)*dieEvery)) // or at once, at an early end
+									b.Close()
+								})
+							}
 						}
 						return p, p.run, nil
 					},
 				})
 			}
-			if err != nil {
+			if err != nil && i >= m.die {
 				mu.Lock()
 				defer mu.Unlock()
 				failed = err
@@ -101,6 +110,9 @@ func (m shape) template(of int) *replayer.Result {
 	res.Total = replayer.Stats{} // is not sent
 	return res
 }
+
+// dieEvery is between two deaths.
+const dieEvery = 100 * time.Millisecond
 
 // sessions of the modelled recording: one exchange each, in turn.
 const sessions = 1 << 14

@@ -129,6 +129,22 @@ func (s *Server) URL() string {
 	return scheme + s.nats.Addr().String()
 }
 
+// Traffic is what has gone through a server since it started, of all its clients together.
+type Traffic struct {
+	InMessages, OutMessages, InBytes, OutBytes int64
+
+	Slow int64 // clients that were cut off because they did not read what was for them
+}
+
+// Traffic is for benchmarks: it looks at all connections.
+func (s *Server) Traffic() Traffic {
+	v, err := s.nats.Varz(nil)
+	if err != nil {
+		return Traffic{} // does not happen to a server that runs
+	}
+	return Traffic{v.InMsgs, v.OutMsgs, v.InBytes, v.OutBytes, v.SlowConsumers}
+}
+
 // Close ends all connections and waits until the server has gone.
 func (s *Server) Close() {
 	s.nats.Shutdown()

@@ -126,8 +126,8 @@ func (c *controller) openAll(ctx context.Context) error {
 		}
 	}
 	c.mu.Lock()
-	for _, p := range parts { // leases count from here
-		p.seen, p.excused = c.Clock.Now(), 0
+	for _, p := range parts { // leases count from here: nothing is sent before
+		p.seen, p.excused = t0, 0
 	}
 	c.mu.Unlock()
 	if late := c.Clock.Now().Sub(t0); late > 0 {
