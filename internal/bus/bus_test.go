@@ -264,3 +264,32 @@ func TestRefusals(t *testing.T) {
 	s := serve(t, ServerConfig{})
 	f("in use", start(ServerConfig{Listen: s.nats.Addr().String()}))
 }
+
+// A second connection is as good as the first, and lives on without it.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	s, err := Serve(ServerConfig{Auth: Auth{Token: "secret"}})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	first, err := Connect(Config{URL: s.URL(), Auth: Auth{Token: "secret"}, Changed: func(bool, error) {}})
+	require.NoError(t, err)
+	second, err := first.Again()
+	require.NoError(t, err)
+	t.Cleanup(second.Close)
+	got := make(chan string, 1)
+	stop, err := second.Subscribe("news", func(m *Message) { got <- string(m.Data) })
+	require.NoError(t, err)
+	defer stop()
+	before := s.Traffic()
+	require.NoError(t, first.Publish("news", []byte("hello")))
+	first.Close()
+	require.Equal(t, "hello", <-got)
+	require.True(t, second.Up())
+	after := s.Traffic()
+	require.Equal(t, before.InMessages+1, after.InMessages)
+	require.Equal(t, before.OutMessages+1, after.OutMessages)
+	require.Zero(t, after.Slow)
+	s.Close()
+	_, err = second.Again()
+	require.ErrorContains(t, err, "is the bus running")
+}
