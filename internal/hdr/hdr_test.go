@@ -70,6 +70,19 @@ func TestTextKeepsEverything(t *testing.T) {
 	})
 }
 
+// The text is the library's, to the byte.
+func TestTextIsOfTheLibrary(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := of(durations.Draw(t, "ds"))
+		h.Add(time.Duration(rapid.Int64Range(0, 5000).Draw(t, "low")), rapid.Uint64Range(1, 1<<60).Draw(t, "often"))
+		text, err := h.MarshalText()
+		require.NoError(t, err)
+		want, err := h.p.Encode()
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(text))
+	})
+}
+
 func TestOutOfRangeCountsAtTheEdge(t *testing.T) {
 	h := of([]time.Duration{-time.Second, math.MaxInt64})
 	require.Equal(t, uint64(2), h.Count())
@@ -172,5 +185,16 @@ func BenchmarkRecord(b *testing.B) {
 	for b.Loop() {
 		x = x*6364136223846793005 + 1442695040888963407
 		h.Record(100*time.Microsecond + time.Duration(x>>45)) // 0.1 to 0.6 ms: about 2,500 buckets
+	}
+}
+
+// What a cell of a result takes to be written.
+func BenchmarkText(b *testing.B) {
+	h := of([]time.Duration{time.Millisecond, 2 * time.Millisecond, 30 * time.Millisecond})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := h.MarshalText(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
