@@ -141,10 +141,14 @@ func allocatesNothing(t *testing.T, l *lab, w *worker) {
 		w.once()
 	}
 	// The average over many: pages are taken the first time, and the writer makes a few things per block.
-	if n := testing.AllocsPerRun(50_000, w.once); !invariant.On { // the race detector makes sync.Pool forget at random
+	runs := 50_000
+	if invariant.On { // the race detector makes sync.Pool forget at random: only the books are looked at
+		runs = 3000
+	}
+	if n := testing.AllocsPerRun(runs, w.once); !invariant.On {
 		require.Zero(t, n)
 	}
 	books, err := l.stop()
 	require.NoError(t, err)
-	require.EqualValues(t, 52_001, books.Passed)
+	require.EqualValues(t, 2000+1+runs, books.Passed)
 }
