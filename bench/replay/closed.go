@@ -23,7 +23,7 @@ func (b *bench) closed(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w, err := b.wrk(ctx)
+		w, kernel, err := b.wrk(ctx)
 		if err != nil {
 			return err
 		}
@@ -33,30 +33,31 @@ func (b *bench) closed(ctx context.Context) error {
 		}
 		toWrk = append(toWrk, r.perRequest()/w)
 		toVegeta = append(toVegeta, r.perRequest()/v)
-		b.Note("round %d: redlane %.2f us a request (%.0f/s, latency p50 %s p99 %s), wrk %.2f us, vegeta %.2f us",
-			round+1, r.perRequest(), r.Achieved, r.Total.Sent.Quantile(0.5), r.Total.Sent.Quantile(0.99), w, v)
+		b.Note("round %d: redlane %.2f us a request, %.2f of it the kernel's (%.0f/s, latency p50 %s p99 %s), wrk %.2f us, %.2f the kernel's, vegeta %.2f us",
+			round+1, r.perRequest(), r.each(r.system), r.Achieved, r.Total.Sent.Quantile(0.5), r.Total.Sent.Quantile(0.99), w, kernel, v)
 	}
 	b.figure("ratio_wrk_c64", toWrk)
 	b.figure("ratio_vegeta", toVegeta)
 	return nil
 }
 
-// wrk is CPU per request of wrk, in microseconds. Its count and the backend's differ by what it cuts at its end.
-func (b *bench) wrk(ctx context.Context) (float64, error) {
+// wrk is CPU per request of wrk and of that the kernel's, in microseconds. Its count and the backend's differ by what it
+// cuts at its end.
+func (b *bench) wrk(ctx context.Context) (each, kernel float64, err error) {
 	before, err := b.Backend.Settled(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	l, err := b.Wrk(ctx, lab.CoreOfProxy, b.Backend.Addr, sessions, time.Duration(b.seconds*float64(time.Second)))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	after, err := b.Backend.Settled(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if d := after - before - l.Requests; d < 0 || d > 2*sessions {
-		return 0, fmt.Errorf("wrk counts %d requests, the backend %d", l.Requests, after-before)
+		return 0, 0, fmt.Errorf("wrk counts %d requests, the backend %d", l.Requests, after-before)
 	}
-	return us(l.CPU()) / float64(l.Requests), nil
+	return us(l.CPU()) / float64(l.Requests), us(l.Kernel()) / float64(l.Requests), nil
 }

@@ -63,9 +63,9 @@ func (b *bench) atRate(ctx context.Context, rate, n int) (*replayed, error) {
 	r, err := b.replay(ctx, lab.BothCores, n, nil, "--rate", fmt.Sprintf("%d/s", rate), "--lag-limit", "1s")
 	if err == nil {
 		t := &r.Total
-		b.Note("%d/s: achieved %.1f/s (%+.3f%%), lag p50 %.0f us, p99 %.0f us, own part p99 %.0f us, latency from due p50 %.0f us, p99 %.0f us, %.2f us of CPU a request",
+		b.Note("%d/s: achieved %.1f/s (%+.3f%%), lag p50 %.0f us, p99 %.0f us, own part p99 %.0f us, latency from due p50 %.0f us, p99 %.0f us; CPU a request %.2f us, of the target %.2f us, both cores %.0f %% busy",
 			rate, r.Achieved, 100*(r.Achieved/float64(rate)-1), us(t.Lag.Quantile(0.5)), us(t.Lag.Quantile(0.99)), us(r.Pace.Quantile(0.99)),
-			us(t.Due.Quantile(0.5)), us(t.Due.Quantile(0.99)), r.perRequest())
+			us(t.Due.Quantile(0.5)), us(t.Due.Quantile(0.99)), r.perRequest(), r.each(r.target), 100*r.busy)
 	}
 	return r, err
 }

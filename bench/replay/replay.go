@@ -7,21 +7,25 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
+	"github.com/redlane/redlane/bench/internal/lab"
 	"github.com/redlane/redlane/replayer"
 )
 
 // A replayed is one run of redlane replay.
 type replayed struct {
 	replayer.Result
-	cpu time.Duration // of the whole process, from its start to its end
+	cpu, system time.Duration // of the whole process, from its start to its end; and of that, in the kernel
+	target      time.Duration // CPU of the target meanwhile
+	busy        float64       // share of all cores that anybody used meanwhile
 }
 
 // perRequest is CPU time in microseconds.
-func (r *replayed) perRequest() float64 {
-	return float64(r.cpu.Nanoseconds()) / 1e3 / float64(r.Ledger.Passed)
-}
+func (r *replayed) perRequest() float64 { return r.each(r.cpu) }
+
+func (r *replayed) each(d time.Duration) float64 { return us(d) / float64(r.Ledger.Passed) }
 
 // replay runs redlane replay of n requests on the cores given. while, which may be nil, is called meanwhile. That
 // every request was answered, once, is a condition of every figure.
@@ -43,6 +47,15 @@ func (b *bench) replay(ctx context.Context, cores []int, n int, while func() err
 	if b.engine != "" {
 		args = append(args, "--engine", b.engine)
 	}
+	target, err := lab.UsageOf(b.Backend.Cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	busy, err := lab.Busy()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	p, err := b.Start(cores, nil, b.Redlane, args...)
 	if err != nil {
 		return nil, err
@@ -57,7 +70,19 @@ func (b *bench) replay(ctx context.Context, cores []int, n int, while func() err
 	case <-ctx.Done():
 		return nil, errors.Join(context.Cause(ctx), b.Stop(p))
 	}
-	r := &replayed{cpu: p.Cmd.ProcessState.UserTime() + p.Cmd.ProcessState.SystemTime()}
+	r := &replayed{system: p.Cmd.ProcessState.SystemTime()}
+	r.cpu = p.Cmd.ProcessState.UserTime() + r.system
+	took := time.Since(began)
+	busyNow, err := lab.Busy()
+	if err != nil {
+		return nil, err
+	}
+	targetNow, err := lab.UsageOf(b.Backend.Cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	r.target = targetNow.Since(target).Total
+	r.busy = (busyNow - busy).Seconds() / took.Seconds() / float64(runtime.NumCPU())
 	// An invalid run (5) has its result too: the figures say what was wrong with it.
 	if err := b.Stop(p); err != nil && p.Cmd.ProcessState.ExitCode() != 5 {
 		return nil, err

@@ -19,6 +19,7 @@ type load struct {
 	P50, P99 time.Duration
 	failed   string        // what went wrong, in wrk's words; empty: nothing
 	cpu      time.Duration // of wrk itself
+	kernel   time.Duration // of that, in the kernel
 }
 
 func (l load) PerSecond() float64 { return float64(l.Requests) / l.Length.Seconds() }
@@ -50,7 +51,8 @@ func (b *Lab) Wrk(ctx context.Context, cores []int, addr string, conns int, d ti
 		return load{}, err
 	}
 	l, err := parseWrk(p.Stdout.String())
-	l.cpu = p.Cmd.ProcessState.UserTime() + p.Cmd.ProcessState.SystemTime()
+	l.kernel = p.Cmd.ProcessState.SystemTime()
+	l.cpu = p.Cmd.ProcessState.UserTime() + l.kernel
 	return l, err
 }
 
@@ -105,3 +107,6 @@ func Version(name, arg string) string {
 
 // CPU is what wrk itself used.
 func (l load) CPU() time.Duration { return l.cpu }
+
+// Kernel is what the kernel had of that.
+func (l load) Kernel() time.Duration { return l.kernel }
