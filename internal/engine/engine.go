@@ -99,8 +99,8 @@ type Driver interface {
 	Listen(b Bind) (Listener, error)
 	// Loops is the number of loops, fixed when the driver is made.
 	Loops() int
-	// Post queues f to run as an event of one loop and returns at once; for a pacer that releases
-	// requests and for reloads. After Run has returned f is dropped.
+	// Post queues f to run as an event of one loop and returns at once; for a feed that has
+	// requests again and for reloads. After Run has returned f is dropped.
 	Post(loop int, f func(l Loop, h Handler))
 	// Each posts f to every loop and returns when all have run it, or when Run has returned.
 	Each(f func(l Loop, h Handler))
