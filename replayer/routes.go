@@ -15,6 +15,8 @@ type routes struct {
 	table  *template.Table
 	limit  int
 	known  map[routeKey]uint16
+	last   routeKey                 // looked up last: it often comes again at once
+	number uint16                   // of last
 	byName atomic.Pointer[[]string] // copied when one is added: there are few
 }
 
@@ -34,7 +36,11 @@ func newRoutes(patterns []string, limit int) (*routes, error) {
 // of is the number of a request's route. A route that becomes part of another later keeps its number.
 func (r *routes) of(method, target []byte) uint16 {
 	text := r.table.Route("", method, target)
+	if text == r.last.template && string(method) == r.last.method {
+		return r.number
+	}
 	if n, ok := r.known[routeKey{string(method), text}]; ok {
+		r.last, r.number = routeKey{r.name(n)[:len(method)], text}, n
 		return n
 	}
 	if text == template.Other || len(r.known) >= r.limit {

@@ -68,10 +68,21 @@ func mustEdits(edits []traffic.Header) {
 // first line of that name; its other lines go. Edits of names that do not occur go to the end.
 type editor struct {
 	edits   []traffic.Header
+	lengths uint64 // bit n: a name of n bytes is edited; the last bit stands for all that are longer
 	written uint64 // bit i: edits[i] stands already, for the first 64
 	seen    *seen  // told what is written, unless it is nil
 	err     error  // what seen said to that
 }
+
+// start makes e ready for a message. In place: to return it by value took 20 ns, the copy waiting for what it copies.
+func (e *editor) start(edits []traffic.Header, s *seen) {
+	e.edits, e.seen = edits, s
+	for i := range edits {
+		e.lengths |= lengthBit(edits[i].Name)
+	}
+}
+
+func lengthBit(name []byte) uint64 { return 1 << min(len(name), 63) }
 
 // note tells seen about a line that is about to be written.
 func (e *editor) note(h *traffic.Header) {
@@ -80,7 +91,7 @@ func (e *editor) note(h *traffic.Header) {
 		return
 	}
 	s.lines++
-	if n := len(h.Name); n < len(steering) && steering[n] == h.Name[0]|0x20 {
+	if steers(h.Name) {
 		if err := s.note(h.Name, h.Value); err != nil && e.err == nil {
 			e.err = err
 		}
@@ -89,10 +100,13 @@ func (e *editor) note(h *traffic.Header) {
 
 // replace reports whether lines called name are edited, and writes the edits in place of the first one.
 func (e *editor) replace(dst []byte, name []byte) ([]byte, bool) {
+	if e.lengths&lengthBit(name) == 0 { // nearly always
+		return dst, false
+	}
 	hit := false
 	for i := range e.edits {
 		h := &e.edits[i]
-		if len(h.Name) != len(name) || (h.Name[0]^name[0])&^0x20 != 0 { // nearly always
+		if len(h.Name) != len(name) || (h.Name[0]^name[0])&^0x20 != 0 {
 			continue
 		}
 		if traffic.EqualFold(h.Name, name) {

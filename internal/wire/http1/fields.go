@@ -124,6 +124,11 @@ func otherLine(b []byte, o int) (next int, err error) {
 // steering holds the first letter of the header that steers a message, by the length of its name.
 var steering = [18]byte{4: 'h', 6: 'e', 7: 'u', 10: 'c', 14: 'c', 17: 't'}
 
+// steers reports whether a header may be one of them; hardly any other looks like it.
+func steers(name []byte) bool {
+	return len(name) < len(steering) && steering[len(name)] == name[0]|0x20
+}
+
 // seen is what the headers that steer a message said.
 type seen struct {
 	host, upgrade []byte

@@ -119,7 +119,8 @@ func hasHost(hs []traffic.Header) bool {
 // appendHeaders writes the lines of hs as they are to stand after this hop, and the empty line.
 // conn is the value of Connection, keepLength lets a Content-Length stay when there is no body.
 func appendHeaders(dst []byte, hs, edits []traffic.Header, f Framing, conn string, keepLength bool) []byte {
-	e := editor{edits: edits}
+	var e editor
+	e.start(edits, nil)
 	others := namesOthers(hs)
 	framed := f.Kind != Length && f.Kind != Chunked && (f.Kind != NoBody || !keepLength)
 	for i := range hs {

@@ -22,17 +22,19 @@ func AppendRecorded(dst []byte, m *traffic.Message, edits []traffic.Header) ([]b
 }
 
 // A Replay writes recorded requests that are meant to arrive: what ParseRequest with these Limits would refuse it
-// refuses. Nothing is read a second time for that: every byte is looked at when it is written. It is for one goroutine.
+// refuses. Nothing is read a second time for that: every byte is looked at when it is written, and not even then where
+// the request before had the same line. It is for one goroutine.
 type Replay struct {
-	Limits Limits
-	seen   seen
+	Limits       Limits
+	seen         seen
+	lines, edits habits
 }
 
 // Append is AppendRecorded; f is what ParseRequest would say.
 func (r *Replay) Append(dst []byte, m *traffic.Message, edits []traffic.Header) (out []byte, f Framing, err error) {
 	s := &r.seen
 	*s = seen{}
-	out, head, err := appendRecorded(dst, m, edits, s)
+	out, head, err := appendRecorded(dst, m, edits, r)
 	if err != nil {
 		return out, f, err
 	}
@@ -50,30 +52,40 @@ func (r *Replay) Append(dst []byte, m *traffic.Message, edits []traffic.Header) 
 	return out, f, nil
 }
 
-// appendRecorded does the work of both, and tells s, when there is one, about the lines as they are written. head is
+// appendRecorded does the work of both, and tells r, when there is one, about the lines as they are written. head is
 // the place after the head.
-func appendRecorded(dst []byte, m *traffic.Message, edits []traffic.Header, s *seen) (out []byte, head int, err error) {
+func appendRecorded(dst []byte, m *traffic.Message, edits []traffic.Header, r *Replay) (out []byte, head int, err error) {
 	if err := checkStart(m); err != nil {
 		return dst, 0, err
 	}
-	if err := checkEdits(edits); err != nil {
+	var s *seen
+	var before, editsBefore habits
+	if r != nil {
+		s = &r.seen
+		before, editsBefore = r.lines.of(len(m.Headers)), r.edits.of(len(edits))
+	}
+	if err := checkEdits(edits, editsBefore); err != nil {
 		return dst, 0, err
 	}
-	f := recordedFraming(m)
+	var f Framing
+	recordedFraming(m, &f)
 	out = append(dst, m.Method...)
 	out = append(out, ' ')
 	out = append(out, m.Target...)
 	out = append(out, " HTTP/1."...)
 	out = append(out, '0'+m.Minor, '\r', '\n')
 
-	e := editor{edits: edits, seen: s}
+	var e editor
+	e.start(edits, s)
 	framed := f.Kind == NoBody
 	for i := range m.Headers {
 		h := &m.Headers[i]
-		if err := checkLine(*h); err != nil {
+		k := before.at(i)
+		name, value := k.knows(h)
+		if err := checkRest(h, name, value); err != nil {
 			return dst, 0, fmt.Errorf("write recorded request: header %q: %w", h.Name, err)
 		}
-		if hopByHop(h.Name) == framing {
+		if !name && hopByHop(h.Name) == framing {
 			// With both kinds on tape the one that counts keeps its own place.
 			if !framed && (f.Kind == Chunked) == (len(h.Name) == len("Transfer-Encoding")) {
 				out, framed = appendFraming(out, h, f)
@@ -81,11 +93,21 @@ func appendRecorded(dst []byte, m *traffic.Message, edits []traffic.Header, s *s
 			continue
 		}
 		var edited bool
-		if out, edited = e.replace(out, h.Name); !edited {
-			if e.note(h); e.err != nil {
-				break
-			}
-			out = appendLine(out, h.Name, h.Value)
+		if out, edited = e.replace(out, h.Name); edited {
+			continue
+		}
+		if value {
+			s.lines++
+			out = append(out, k.line...)
+			continue
+		}
+		if e.note(h); e.err != nil {
+			break
+		}
+		from := len(out)
+		out = appendLine(out, h.Name, h.Value)
+		if k != nil && !steers(h.Name) {
+			k.keep(out[from:], len(h.Name))
 		}
 	}
 	out = e.rest(out)
@@ -109,13 +131,13 @@ func appendRecorded(dst []byte, m *traffic.Message, edits []traffic.Header, s *s
 }
 
 // recordedFraming is how a recorded request is framed when it is written again.
-func recordedFraming(m *traffic.Message) (f Framing) {
+func recordedFraming(m *traffic.Message, f *Framing) {
 	for i := range m.Headers {
 		if name := m.Headers[i].Name; hopByHop(name) == framing {
 			f.Kind = Length
 			if len(name) == len("Transfer-Encoding") && m.Minor == 1 {
 				f.Kind = Chunked
-				return f
+				return
 			}
 		}
 	}
@@ -125,7 +147,6 @@ func recordedFraming(m *traffic.Message) (f Framing) {
 	if f.Kind == Length {
 		f.Length = int64(len(m.Body))
 	}
-	return f
 }
 
 func checkStart(m *traffic.Message) error {
@@ -140,14 +161,20 @@ func checkStart(m *traffic.Message) error {
 	return nil
 }
 
-func checkEdits(edits []traffic.Header) error {
+func checkEdits(edits []traffic.Header, before habits) error {
 	for i := range edits {
-		err := checkLine(edits[i])
-		if err == nil && hopByHop(edits[i].Name) == framing {
+		h := &edits[i]
+		k := before.at(i)
+		name, value := k.knows(h)
+		err := checkRest(h, name, value)
+		if err == nil && !name && hopByHop(h.Name) == framing {
 			err = errEditFraming
 		}
 		if err != nil {
-			return fmt.Errorf("write recorded request: edit of header %q: %w", edits[i].Name, err)
+			return fmt.Errorf("write recorded request: edit of header %q: %w", h.Name, err)
+		}
+		if k != nil && !name { // the value of the first: it is the same for ever or never
+			k.keep(appendLine(k.line[:0], h.Name, h.Value), len(h.Name))
 		}
 	}
 	return nil
