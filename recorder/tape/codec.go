@@ -38,9 +38,9 @@ func (c Codec) String() string {
 
 // A compressor makes blocks of pages. It keeps its buffers; get and put stand together in compressors.
 type compressor struct {
-	z   *zstd.Encoder
-	cut cutter
-	buf []byte // header, payload, padding
+	z, raw *zstd.Encoder // raw: with literals as they are, see cutter
+	cut    cutter
+	buf    []byte // header, payload, padding
 }
 
 type compressors struct{ pool sync.Pool }
@@ -76,7 +76,7 @@ func (c *compressor) block(raw []byte, n int, codec Codec, with *dict) (whole []
 		used, codec = Zstd, Zstd
 	}
 	if used == codec {
-		body, err = c.compress(body, raw, codec)
+		body, err = c.compress(body, raw, n, codec)
 	}
 	if err != nil {
 		return nil, 0, 0, err
@@ -96,30 +96,30 @@ func (c *compressor) block(raw []byte, n int, codec Codec, with *dict) (whole []
 	return whole, used, size, nil
 }
 
-func (c *compressor) compress(dst, raw []byte, codec Codec) (_ []byte, err error) {
+func (c *compressor) compress(dst, raw []byte, n int, codec Codec) (_ []byte, err error) {
+	if codec != S2 && codec != None && c.z == nil {
+		if c.z, err = newZstd(); err != nil {
+			return nil, err
+		}
+		if c.raw, err = newZstd(zstd.WithNoEntropyCompression(true)); err != nil {
+			return nil, err
+		}
+	}
 	switch codec {
 	case S2:
 		return s2.Encode(dst[:cap(dst)], raw), nil
-	case Zstd, zstdPieces:
-		if c.z == nil {
-			if c.z, err = newZstd(); err != nil {
-				return nil, err
-			}
-		}
-		if codec == zstdPieces {
-			return c.cut.encode(c.z, dst), nil
-		}
+	case Zstd:
 		return c.z.EncodeAll(raw, dst), nil
+	case zstdPieces:
+		return c.cut.encode(c.z, c.raw, dst, n), nil
 	}
 	return dst, nil
 }
 
-func newZstd() (*zstd.Encoder, error) { return zstd.NewWriter(nil, zstdOptions()...) }
-
-func zstdOptions() []zstd.EOption {
-	return []zstd.EOption{
+func newZstd(more ...zstd.EOption) (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, append(more,
 		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true),
-	}
+	)...)
 }
 
 // A decompressor is for one goroutine at a time.

@@ -42,7 +42,7 @@ type dict struct {
 // encode compresses raw onto dst; it reports false when the library does not take the dictionary.
 func (d *dict) encode(dst, raw []byte) ([]byte, bool) {
 	d.once.Do(func() {
-		z, err := zstd.NewWriter(nil, append(zstdOptions(), zstd.WithEncoderDictRaw(dictID, d.raw))...)
+		z, err := newZstd(zstd.WithEncoderDictRaw(dictID, d.raw))
 		if err == nil {
 			d.z = z
 		}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+	"github.com/redlane/redlane/traffic/traffictest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,7 +23,7 @@ func TestPiecesThatLie(t *testing.T) {
 	require.True(t, c.cut(p.Data, p.Records))
 	z, err := newZstd()
 	require.NoError(t, err)
-	good := c.encode(z, nil)
+	good := c.encode(z, nil, nil, p.Records) // no traces, so that nothing is left without a code
 	h := blockHeader{magic: blockMagic, codec: zstdPieces, raw: uint32(len(p.Data)), records: uint32(p.Records)}
 	var d decompressor
 	defer d.close()
@@ -60,4 +62,51 @@ func TestPiecesThatLie(t *testing.T) {
 	require.False(t, c.cut(p.Data, p.Records-1), "something follows the last record")
 	require.False(t, c.cut(p.Data, p.Records+1))
 	require.False(t, c.cut(p.Data[:len(p.Data)-1], p.Records))
+}
+
+// Numbers with traces take no code for what has no match, and lose less than a hundredth by that; others take one.
+func TestNumbersWithTraces(t *testing.T) {
+	z, err := newZstd()
+	require.NoError(t, err)
+	plain, err := newZstd(zstd.WithNoEntropyCompression(true))
+	require.NoError(t, err)
+	f := func(traces int, code bool) {
+		t.Helper()
+		xs := traffictest.Rich(rand.New(rand.NewPCG(41, 0)), 200)
+		var e Encoder
+		e.Start(make([]byte, 0, 4*PageSize))
+		for i := range xs {
+			if i >= traces {
+				xs[i].Trace = [16]byte{}
+			}
+			require.True(t, e.Append(&xs[i]))
+		}
+		p := e.Page()
+		var c cutter
+		require.True(t, c.cut(p.Data, p.Records))
+		require.Equal(t, traces, c.traced)
+		numbers := c.pieces[numbersPiece]
+		with, without := z.EncodeAll(numbers, nil), plain.EncodeAll(numbers, nil)
+		want := without
+		if code {
+			want = with
+		} else {
+			require.Less(t, len(without), len(with)*101/100)
+		}
+		b := c.encode(z, plain, nil, p.Records)
+		require.Equal(t, want, b[piecesTable:piecesTable+len(want)])
+		h := blockHeader{magic: blockMagic, codec: zstdPieces, raw: uint32(len(p.Data)), records: uint32(p.Records)}
+		var d decompressor
+		defer d.close()
+		var mem []byte
+		r, err := d.pieces(&mem, b, &h, false)
+		require.NoError(t, err)
+		for i := range numPieces {
+			require.Equal(t, c.pieces[i], r.piece(i))
+		}
+	}
+	f(200, false)
+	f(101, false)
+	f(100, true)
+	f(0, true)
 }
