@@ -206,6 +206,10 @@ func TestMergeOfDifferentSteps(t *testing.T) {
 		require.EqualValues(t, 2, sum.Cells[0].Count)
 		require.Equal(t, 4, sum.Cells[1].Second)
 		require.EqualValues(t, 4, sum.Cells[1].Count)
+		var many Sum
+		many.Add(pair[0])
+		many.Add(pair[1])
+		require.Equal(t, image(t, sum), image(t, many.Result()))
 	}
 }
 

@@ -129,6 +129,7 @@ func TestSumsOfBytes(t *testing.T) {
 			for range rapid.SampledFrom([]int{1, 1, 300}).Draw(t, "copies") {
 				sum.Merge(&back)
 				all = append(all, ds...)
+				require.LessOrEqual(t, sum.size, lot, "what waits is bounded")
 			}
 			if rapid.Bool().Draw(t, "look") {
 				sum.Quantile(0.5)
