@@ -58,7 +58,7 @@ func (m shape) control(ctx context.Context) error {
 		_ = child.Wait()         // how does not matter any more
 	}()
 
-	var seconds []moment // of the run
+	var seconds []moment // of the run; what comes after the last request is not in them
 	began := time.Now()
 	now := func() moment { return moment{time.Now(), cpu(), server.Traffic()} }
 	report, err := fleet.Control(ctx, fleet.Config{
@@ -69,9 +69,8 @@ func (m shape) control(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seconds = append(seconds, now())
-	if len(seconds) < 4 {
-		return errors.Join(fmt.Errorf("the run was over after %d seconds", len(seconds)-1), report.Valid())
+	if len(seconds) < 3 {
+		return errors.Join(fmt.Errorf("the run was over after %d seconds", len(seconds)), report.Valid())
 	}
 	starts, childCPU, err := readStarts(out)
 	if err != nil {

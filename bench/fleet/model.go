@@ -203,7 +203,7 @@ func (p *part) Allowed() replayer.Mark {
 
 func (p *part) Close() {}
 
-// Take is all seconds that are over and in no result yet: usually one.
+// Take is all seconds that are over and in no result yet: usually one. What a worker that dies has of a second is lost.
 func (p *part) Take() *replayer.Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -211,7 +211,7 @@ func (p *part) Take() *replayer.Result {
 	if p.start.IsZero() {
 		return sum
 	}
-	over := int(min(p.clock.Now().Sub(p.start), p.length) / time.Second)
+	over := int(p.dueLocked() / time.Second)
 	for n := 0; p.seconds < over; n++ {
 		one := *p.template
 		one.Cells = append([]replayer.Cell(nil), one.Cells...)
@@ -232,13 +232,18 @@ func (p *part) Take() *replayer.Result {
 	return sum
 }
 
+// dueLocked is how far it has come: nothing is sent that is not allowed.
+func (p *part) dueLocked() time.Duration {
+	return min(max(p.clock.Now().Sub(p.start), 0), p.allowed.Due)
+}
+
 func (p *part) Counts() replayer.Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.start.IsZero() {
 		return replayer.Counts{}
 	}
-	d := min(max(p.clock.Now().Sub(p.start), 0), p.length)
+	d := p.dueLocked()
 	n := p.before(p.place(d))
 	return replayer.Counts{Released: n, Sent: n, Answered: n, Due: d, Last: d}
 }

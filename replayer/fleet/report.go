@@ -94,6 +94,7 @@ func (c *controller) report() *Report {
 	var released, counted, unknown uint64 // unknown: in nobody's result
 	var lastDue, lastSent time.Duration
 	complete := true
+	odd, first := 0, ""
 	sent := make(map[*member]uint64)
 	for id := range len(c.parts) {
 		p := c.parts[id]
@@ -110,7 +111,9 @@ func (c *controller) report() *Report {
 			unknown += uint64(missing)
 			r.Unknown += p.lease.Mark.Count - min(p.lease.Mark.Count, n.Sent)
 		} else if missing != 0 && c.abort == "" {
-			r.Invalid = append(r.Invalid, fmt.Sprintf("worker %s counted %d exchanges and has results of %d", p.worker.Name, p.lease.Mark.Count, p.taken))
+			if odd++; odd == 1 {
+				first = fmt.Sprintf("worker %s counted %d exchanges and has results of %d", p.worker.Name, p.lease.Mark.Count, p.taken)
+			}
 		}
 		if !p.lease.Mark.End {
 			complete = complete && p.handed
@@ -120,6 +123,12 @@ func (c *controller) report() *Report {
 			r.Invalid = append(r.Invalid, fmt.Sprintf("worker %s read %d exchanges, others %d: it has another recording", p.worker.Name, p.lease.Mark.Place, r.Exchanges))
 		}
 		r.Exchanges = p.lease.Mark.Place
+	}
+	switch {
+	case odd == 1:
+		r.Invalid = append(r.Invalid, first)
+	case odd > 1:
+		r.Invalid = append(r.Invalid, fmt.Sprintf("%s, and %d more such", first, odd-1))
 	}
 	r.Ledger.Accepted += unknown
 	r.Ledger.Drop(dropLost, unknown)
