@@ -20,7 +20,7 @@ func (m shape) work(ctx context.Context, url string) error {
 	var mu sync.Mutex
 	var starts []int64
 	var failed error // of those that are to live
-	whole, quarter := m.template(1), m.template(4)
+	whole, quarter := m.templates(1), m.templates(4)
 	before := cpu()
 	for i := range m.workers {
 		wg.Go(func() {
@@ -75,12 +75,25 @@ func (c wrongClock) SleepUntil(ctx context.Context, t time.Time) error {
 	return clock.System.SleepUntil(ctx, t.Add(-c.by))
 }
 
-// template is what a worker finds in a second, or what one finds that has a part of another's: latencies of a service
-// with a long tail, one failure in a thousand. It is taken apart and put together as bytes, so that encoding it, what all
-// workers of a real fleet do on machines of their own, is copying here.
-func (m shape) template(of int) *replayer.Result {
+// fifths are in a second. Results come at any time, so most have parts of two seconds.
+const fifths = 5
+
+// templates are what a worker finds in so many fifths of a second.
+type templates [fifths + 1]*replayer.Result
+
+// templates of a worker, or of one that has a part of another's work.
+func (m shape) templates(of int) (t templates) {
+	for n := 1; n <= fifths; n++ {
+		t[n] = template(max(1, m.rate/m.workers/of*n/fifths))
+	}
+	return t
+}
+
+// template is what one finds in so many requests: latencies of a service with a long tail, one failure in a thousand.
+// It is put into bytes once, so that encoding it, which workers of a real fleet do on machines of their own, is
+// copying here.
+func template(each int) *replayer.Result {
 	r := chance.Stream(1, "latency", 0)
-	each := max(1, m.rate/m.workers/of)
 	ok, bad := replayer.Cell{Lane: "red", Status: 200, Class: 2}, replayer.Cell{Lane: "red", Status: 500, Class: 5}
 	res := &replayer.Result{To: "model", Lane: "red", Rate: "1x", LagLimit: 10 * time.Millisecond}
 	for i := range each {
@@ -121,22 +134,22 @@ const sessions = 1 << 14
 // second. Its books are exact.
 type part struct {
 	shape
-	template *replayer.Result
-	clock    clock.Clock
-	agree    func(context.Context) (time.Time, error)
-	began    func(time.Time)
-	ended    chan struct{}
-	from     uint64
-	own      []uint16 // how many of the first sessions are its own
+	templates
+	clock clock.Clock
+	agree func(context.Context) (time.Time, error)
+	began func(time.Time)
+	ended chan struct{}
+	from  uint64
+	own   []uint16 // how many of the first sessions are its own
 
 	mu      sync.Mutex
 	start   time.Time
 	allowed replayer.Mark
-	seconds int // in results
+	taken   int // fifths in results
 }
 
-func newPart(m shape, j fleet.Job, c clock.Clock, whole, quarter *replayer.Result) *part {
-	p := &part{shape: m, template: whole, clock: c, agree: j.Agree, ended: make(chan struct{}), from: j.From, own: make([]uint16, sessions+1)}
+func newPart(m shape, j fleet.Job, c clock.Clock, whole, quarter templates) *part {
+	p := &part{shape: m, templates: whole, clock: c, agree: j.Agree, ended: make(chan struct{}), from: j.From, own: make([]uint16, sessions+1)}
 	for i := range sessions {
 		p.own[i+1] = p.own[i]
 		if j.Owns(uint64(i)) {
@@ -144,9 +157,9 @@ func newPart(m shape, j fleet.Job, c clock.Clock, whole, quarter *replayer.Resul
 		}
 	}
 	if int(p.own[sessions])*2 < sessions/m.workers {
-		p.template = quarter
+		p.templates = quarter
 	}
-	p.seconds = int(j.From / uint64(m.rate))
+	p.taken = int(j.From * fifths / uint64(m.rate))
 	return p
 }
 
@@ -175,7 +188,9 @@ func (p *part) before(place uint64) uint64 {
 	return count(max(place, p.from)) - count(p.from)
 }
 
-func (p *part) place(due time.Duration) uint64 { return uint64(due.Seconds() * float64(p.rate)) }
+func (p *part) place(due time.Duration) uint64 {
+	return uint64(due) * uint64(p.rate) / uint64(time.Second)
+}
 
 func (p *part) Next(until time.Duration) (replayer.Mark, bool) {
 	until = min(max(until, 0), p.length)
@@ -203,34 +218,33 @@ func (p *part) Allowed() replayer.Mark {
 
 func (p *part) Close() {}
 
-// Take is all seconds that are over and in no result yet: usually one. What a worker that dies has of a second is lost.
+// Take is all fifths that are over and in no result yet. What a worker that dies has of one is lost.
 func (p *part) Take() *replayer.Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sum := &replayer.Result{Ledger: traffic.Ledger{Stage: "replay"}}
-	if p.start.IsZero() {
-		return sum
+	from, to := p.taken, int(p.dueLocked()*fifths/time.Second)
+	if p.start.IsZero() || from >= to {
+		return &replayer.Result{Ledger: traffic.Ledger{Stage: "replay"}}
 	}
-	over := int(p.dueLocked() / time.Second)
-	for n := 0; p.seconds < over; n++ {
-		one := *p.template
-		one.Cells = append([]replayer.Cell(nil), one.Cells...)
-		for i := range one.Cells {
-			one.Cells[i].Second = p.seconds
+	p.taken = to
+	res := *p.templates[min(to-from, fifths)]
+	res.Cells = nil
+	for at := from; at < to; {
+		second := at / fifths
+		n := min(to, (second+1)*fifths) - at
+		for _, c := range p.templates[n].Cells {
+			c.Second = second
+			res.Cells = append(res.Cells, c)
 		}
-		accepted := p.before(uint64(p.seconds+1)*uint64(p.rate)) - p.before(uint64(p.seconds)*uint64(p.rate))
-		one.Ledger = traffic.Ledger{Stage: "replay", Accepted: accepted, Passed: accepted}
-		if p.seconds++; n == 0 {
-			sum = &one
-			continue
-		}
-		both := new(replayer.Result) // a copy: the template is everybody's
-		both.Merge(sum)
-		both.Merge(&one)
-		sum = both
+		at += n
 	}
-	return sum
+	accepted := p.before(p.fifth(to)) - p.before(p.fifth(from))
+	res.Ledger = traffic.Ledger{Stage: "replay", Accepted: accepted, Passed: accepted}
+	return &res
 }
+
+// fifth is the place where one begins.
+func (p *part) fifth(n int) uint64 { return uint64(n) * uint64(p.rate) / fifths }
 
 // dueLocked is how far it has come: nothing is sent that is not allowed.
 func (p *part) dueLocked() time.Duration {
