@@ -19,9 +19,12 @@
 //     on the old worker cannot move it, whatever it believes, and the new one begins where it ended. So nothing is
 //     sent twice, also by a worker that is only cut off, and no clock has a say in it.
 //   - A worker that cannot renew, or does not hear the controller, comes to the end of what it may send within
-//     half a second, and gives up within the time of a lease.
+//     half a second, and gives up when that lasts.
+//   - Workers die few at a time. When many are silent at once it is the bus or the controller that is late: nobody
+//     takes over for some seconds, and takeovers never add to what there is to do.
 //   - The ledger adds up: what a part has counted before its last place is what its results have, and the
 //     difference, when its worker died, is in the ledger as dropped{worker-lost}. Too much of it, or a difference
 //     that nobody explains, and the run is invalid.
-//   - Results are taken once: each has a number, and is repeated until it is acknowledged.
+//   - Results are taken once: each has a number, and is repeated until it is acknowledged. Leases, clocks and orders never
+//     wait for them: they have a connection, a goroutine and a lock of their own.
 package fleet

@@ -312,6 +312,19 @@ func TestResultsWait(t *testing.T) {
 	require.Equal(t, int(stopTime/renewEvery)+1, sleeps)
 }
 
+// A controller that is late gets fewer results, but gets some.
+func TestPauseBetweenResults(t *testing.T) {
+	t.Parallel()
+	f := func(took, want time.Duration) {
+		t.Helper()
+		require.Equal(t, want, pause(time.Second, took))
+	}
+	f(0, time.Second)
+	f(200*time.Millisecond, time.Second)
+	f(500*time.Millisecond, 2*time.Second)
+	f(time.Minute, 5*time.Second)
+}
+
 // Any number of workers renews evenly over time.
 func TestPhasesAreEven(t *testing.T) {
 	t.Parallel()

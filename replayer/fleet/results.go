@@ -23,17 +23,23 @@ func (p *part) report() {
 				continue
 			}
 			number++
+			begin := p.s.Clock.Now()
 			if !p.deliver(&result{Number: number}, r) {
 				p.cancel(errors.New("results could not be delivered"))
 				<-p.ended
 				return
 			}
+			tick.Reset(pause(p.o.Results, p.s.Clock.Now().Sub(begin)))
 		case <-p.ended:
 			p.finish(number + 1)
 			return
 		}
 	}
 }
+
+// pause is how long after a result the next one goes, when that one took so long to be taken. A controller that is late
+// gets fewer of them, each hardly larger, so that what it hears of leases does not suffer.
+func pause(every, took time.Duration) time.Duration { return min(max(every, 4*took), 5*every) }
 
 // finish sends the last result.
 func (p *part) finish(number int) {
