@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/redlane/redlane/internal/chconn"
 	"github.com/redlane/redlane/recorder/clickhouse"
 	"github.com/redlane/redlane/replayer/results"
 )
@@ -16,12 +15,12 @@ func openResultStore(ctx context.Context, url, run string) (*results.Store, erro
 	case err != nil:
 		return nil, usageError("%w", err)
 	case a.Recording != "" || a.Cluster != "" || a.Keep != 0:
-		return nil, usageError("%s: results take no settings; want clickhouse://HOST:PORT/DATABASE", a)
+		return nil, usageError("%s: results take no settings but secure and ca; want clickhouse://HOST:PORT/DATABASE", a)
 	case len(a.Hosts) > 1:
 		return nil, usageError("%s: results go to one server", a)
 	}
 	store, err := results.OpenStore(ctx, results.StoreConfig{
-		Login: chconn.Login{Hosts: a.Hosts, User: a.User, Password: a.Password}, Database: a.Database, Run: run,
+		Login: a.Login(), Database: a.Database, Run: run,
 	})
 	if errors.Is(err, results.ErrRunExists) {
 		return nil, usageError("%w with --run-id", err)

@@ -24,6 +24,7 @@ import (
 type Login struct {
 	Hosts          []string
 	User, Password string
+	TLS            TLS
 }
 
 const (
@@ -44,7 +45,7 @@ func (l Login) Dial(ctx context.Context) (conn *ch.Client, err error) {
 		}
 		conn, err = ch.Dial(ctx, ch.Options{
 			Address: host, User: l.User, Password: l.Password, ClientName: "redlane",
-			Compression: compression, Dialer: dialer{}, HandshakeTimeout: dialTimeout,
+			Compression: compression, Dialer: dialer{l.TLS}, HandshakeTimeout: dialTimeout,
 		})
 		if err == nil || !Passes(err) {
 			break
@@ -55,11 +56,10 @@ func (l Login) Dial(ctx context.Context) (conn *ch.Client, err error) {
 
 // A dialer makes connections that fail when the other side has been silent for readTimeout. ch-go asks
 // again after every timeout of its own, for ever, and sets none while it reads a block.
-type dialer struct{}
+type dialer struct{ tls TLS }
 
-func (dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	c, err := d.DialContext(ctx, network, addr)
+func (d dialer) DialContext(ctx context.Context, _, addr string) (net.Conn, error) {
+	c, err := d.tls.connect(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (l Login) Open() (driver.Conn, error) {
 		compression = nil
 	}
 	return driver.Open(&driver.Options{
-		Addr: l.Hosts, Auth: driver.Auth{Username: l.User, Password: l.Password},
+		Addr: l.Hosts, Auth: driver.Auth{Username: l.User, Password: l.Password}, DialContext: l.TLS.connect,
 		Compression: compression, DialTimeout: dialTimeout, ReadTimeout: readTimeout, MaxOpenConns: 2, MaxIdleConns: 1,
 		Settings: driver.Settings{"async_insert": 0},
 	})

@@ -23,6 +23,10 @@ func (l Login) Explain(err error) string {
 		text = fmt.Sprintf("user %q: wrong password, or there is no such user", l.User)
 	case 497:
 		text = fmt.Sprintf("user %q may not do this: %s", l.User, text)
+	case 0:
+		if told := l.TLS.explain(err); told != "" {
+			text = told
+		}
 	}
 	return strings.Join(strings.Fields(text), " ")
 }
@@ -69,6 +73,8 @@ func Passes(err error) bool {
 	var network net.Error
 	var errno syscall.Errno
 	switch {
+	case refusedTLS(err):
+		return false
 	case errors.As(err, &network), errors.As(err, &errno): // refused, reset, timed out
 		return !isFile(err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, ch.ErrClosed):

@@ -11,21 +11,25 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/redlane/redlane/internal/chconn"
 )
 
 // An Address says where recordings lie, and maybe which one is meant.
 type Address struct {
-	Hosts     []string      // HOST:PORT each, sorted; the port is 9000 unless given
+	Hosts     []string      // HOST:PORT each, sorted; the port is 9000 unless given, 9440 with TLS
 	Database  string        // "redlane" unless given; made if missing
 	User      string        // "default" unless given
 	Password  string        //
 	Cluster   string        // as the servers know it; empty: Hosts are all there is
 	Recording string        // empty: none in particular
 	Keep      time.Duration // how long the store keeps what is uploaded from here; 0: until it is removed
+	TLS       chconn.TLS    // of every host, those of a cluster included
 }
 
 const (
 	defaultPort     = "9000"
+	securePort      = "9440"
 	defaultDatabase = "redlane"
 	defaultUser     = "default"
 	example         = "clickhouse://127.0.0.1:9000/redlane?recording=eve"
@@ -36,7 +40,8 @@ const (
 var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
 
 // ParseURL reads clickhouse://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...][/DATABASE] with the settings
-// recording=NAME, cluster=NAME and keep=TIME, such as 12h or 30d. Its errors do not repeat the password.
+// recording=NAME, cluster=NAME, keep=TIME, such as 12h or 30d, secure=true for TLS and ca=FILE for whom to trust then. Its
+// errors do not repeat the password.
 func ParseURL(text string) (Address, error) {
 	text, more := splitHosts(text)
 	u, err := url.Parse(text)
@@ -58,6 +63,25 @@ func ParseURL(text string) (Address, error) {
 	}
 	a := Address{Database: strings.Trim(u.Path, "/"), User: u.User.Username()}
 	a.Password, _ = u.User.Password()
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return fail("%v", err)
+	}
+	for key, values := range query {
+		if len(values) > 1 {
+			return fail("%s is given twice", key)
+		}
+		if err := a.set(key, values[0]); err != nil {
+			return fail("%v", err)
+		}
+	}
+	port := defaultPort
+	switch {
+	case a.TLS.On:
+		port = securePort
+	case a.TLS.CA != "":
+		return fail("ca without secure=true: there would be no TLS")
+	}
 	for i := range len(more) + 1 {
 		at := u
 		if i > 0 {
@@ -69,7 +93,7 @@ func ParseURL(text string) (Address, error) {
 		case at.Hostname() == "":
 			return fail("no host: want %s", example)
 		case at.Port() == "":
-			a.Hosts = append(a.Hosts, net.JoinHostPort(at.Hostname(), defaultPort))
+			a.Hosts = append(a.Hosts, net.JoinHostPort(at.Hostname(), port))
 		default:
 			a.Hosts = append(a.Hosts, at.Host)
 		}
@@ -86,18 +110,6 @@ func ParseURL(text string) (Address, error) {
 	}
 	if !databaseName.MatchString(a.Database) {
 		return fail("database %q: want letters, digits, _ and -, at most 64", a.Database)
-	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return fail("%v", err)
-	}
-	for key, values := range query {
-		if len(values) > 1 {
-			return fail("%s is given twice", key)
-		}
-		if err := a.set(key, values[0]); err != nil {
-			return fail("%v", err)
-		}
 	}
 	if n := len(a.Hosts); a.Cluster == "" && n > shards {
 		return fail("%d hosts: a recording has %d shards", n, shards)
@@ -134,8 +146,16 @@ func (a *Address) set(key, value string) (err error) {
 		if a.Keep, err = parseKeep(value); err != nil || a.Keep <= 0 {
 			return fmt.Errorf("keep %.80q: want a time such as 12h or 30d", value)
 		}
+	case "secure":
+		if a.TLS.On = value == "true"; !a.TLS.On && value != "false" {
+			return fmt.Errorf("secure %.80q: want true or false", value)
+		}
+	case "ca":
+		if a.TLS.CA = value; value == "" {
+			return errors.New("ca: want a file of certificates in PEM")
+		}
 	default:
-		return fmt.Errorf("no setting %q: there are recording, cluster and keep", key)
+		return fmt.Errorf("no setting %q: there are recording, cluster, keep, secure and ca", key)
 	}
 	return nil
 }
@@ -176,12 +196,15 @@ func (a Address) String() string {
 	if a.Cluster != "" {
 		q.Set("cluster", a.Cluster)
 	}
+	if a.TLS.On {
+		q.Set("secure", "true")
+	}
 	u.RawQuery = q.Encode()
 	return u.String()
 }
 
 func (a Address) public() Address {
-	a.User, a.Password, a.Keep = "", "", 0
+	a.User, a.Password, a.Keep, a.TLS = "", "", 0, chconn.TLS{}
 	return a
 }
 

@@ -10,15 +10,16 @@ import (
 	"github.com/redlane/redlane/internal/chconn"
 )
 
-func (a Address) login() chconn.Login {
-	return chconn.Login{Hosts: a.Hosts, User: a.User, Password: a.Password}
+// Login is how to connect to a's hosts.
+func (a Address) Login() chconn.Login {
+	return chconn.Login{Hosts: a.Hosts, User: a.User, Password: a.Password, TLS: a.TLS}
 }
 
 // dial opens a connection for blocks.
-func (a Address) dial(ctx context.Context) (*ch.Client, error) { return a.login().Dial(ctx) }
+func (a Address) dial(ctx context.Context) (*ch.Client, error) { return a.Login().Dial(ctx) }
 
 // open opens connections for statements and small answers.
-func (a Address) open() (driver.Conn, error) { return a.login().Open() }
+func (a Address) open() (driver.Conn, error) { return a.Login().Open() }
 
 // A storeError is what went wrong at a, on one line.
 type storeError struct {
@@ -28,7 +29,7 @@ type storeError struct {
 
 func (e *storeError) Unwrap() error { return e.cause }
 
-func (e *storeError) Error() string { return e.addr.String() + ": " + e.addr.login().Explain(e.cause) }
+func (e *storeError) Error() string { return e.addr.String() + ": " + e.addr.Login().Explain(e.cause) }
 
 func (a Address) fail(err error) error {
 	var done *storeError

@@ -14,5 +14,5 @@ func ExampleParseURL() {
 	fmt.Println(err)
 	// Output:
 	// clickhouse://127.0.0.1:9000/redlane?recording=eve <nil>
-	// clickhouse://127.0.0.1/redlane?record=eve: no setting "record": there are recording, cluster and keep
+	// clickhouse://127.0.0.1/redlane?record=eve: no setting "record": there are recording, cluster, keep, secure and ca
 }

@@ -43,6 +43,9 @@ func TestParseURL(t *testing.T) {
 	f("clickhouse://[::1]/x", Address{Hosts: []string{"[::1]:9000"}, Database: "x", User: "default"}, "clickhouse://[::1]:9000/x")
 	f("clickhouse://u:p@b,a:1,[::1]:2/?cluster=lab&recording=x&keep=30d", Address{Hosts: []string{"[::1]:2", "a:1", "b:9000"}, Database: "redlane", User: "u", Password: "p", Cluster: "lab", Recording: "x", Keep: 720 * time.Hour},
 		"clickhouse://[::1]:2,a:1,b:9000/redlane?cluster=lab&recording=x")
+	f("clickhouse://h,g:1/?secure=true&ca=%2Fetc%2Fca.pem", Address{Hosts: []string{"g:1", "h:9440"}, Database: "redlane", User: "default", TLS: chconn.TLS{On: true, CA: "/etc/ca.pem"}},
+		"clickhouse://g:1,h:9440/redlane?secure=true")
+	f("clickhouse://h/?secure=false", Address{Hosts: []string{"h:9000"}, Database: "redlane", User: "default"}, "clickhouse://h:9000/redlane")
 
 	bad := func(text, want string) {
 		t.Helper()
@@ -56,7 +59,10 @@ func TestParseURL(t *testing.T) {
 	bad("clickhouse:///db", "no host")
 	bad("clickhouse://u:secret@h/a/b", `database "a/b": want letters, digits, _ and -`)
 	bad("clickhouse://u:secret@h/`", "database")
-	bad("clickhouse://u:secret@h/db?secure=1", `no setting "secure": there are recording, cluster and keep`)
+	bad("clickhouse://u:secret@h/db?tls=1", `no setting "tls": there are recording, cluster, keep, secure and ca`)
+	bad("clickhouse://u:secret@h/db?secure=1", `secure "1": want true or false`)
+	bad("clickhouse://u:secret@h/db?ca=x", "ca without secure=true")
+	bad("clickhouse://u:secret@h/db?secure=true&ca=", "ca: want a file")
 	bad("clickhouse://u:secret@h/db?recording=", "want a name of 1 to 200 bytes")
 	bad("clickhouse://u:secret@h/db?recording=a&recording=b", "recording is given twice")
 	bad("clickhouse://u:secret@h/db?recording=%0a", "want a name")
@@ -298,6 +304,7 @@ func FuzzDict(f *testing.F) {
 func FuzzParseURL(f *testing.F) {
 	f.Add("clickhouse://u:p@h:9000/db?recording=x")
 	f.Add("clickhouse://[::1%25eth0]/")
+	f.Add("clickhouse://a,b/?secure=true&ca=x.pem")
 	f.Add("clickhouse://b,a:1,[::1]:2/?cluster=lab&keep=3d")
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := ParseURL(text)
