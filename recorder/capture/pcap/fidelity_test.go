@@ -1,7 +1,11 @@
 package pcap
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/hex"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -211,4 +215,46 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Bodies of 64 MiB it would take many minutes to put together. What it does in seconds are the bytes of the two
+// directions, and net/http reads those.
+func TestTsharkAgreesOnLargeBodies(t *testing.T) {
+	for i, fc := range testkit.FidelityLarge() {
+		talk, _ := talkOf(i, fc, 1)
+		b := file(t, testkit.Disorder(talk.Packets))
+		talk.Packets = nil
+		xs, _ := all(t, b)
+		require.Len(t, xs, 1)
+		name := filepath.Join(t.TempDir(), "a.pcap")
+		require.NoError(t, os.WriteFile(name, b, 0o644))
+		out, err := exec.Command("tshark", "-r", name, "-q", "-o", "tcp.desegment_tcp_streams:FALSE", "-z", "follow,tcp,raw,0").Output()
+		require.NoError(t, err)
+		var said [2][]byte
+		for line := range bytes.Lines(out) {
+			from, line := 0, bytes.TrimSuffix(line, []byte("\n"))
+			if bytes.HasPrefix(line, []byte("\t")) { // the server
+				from, line = 1, line[1:]
+			}
+			if part, err := hex.DecodeString(string(line)); err == nil { // else it is a title
+				said[from] = append(said[from], part...)
+			}
+		}
+		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(said[0])))
+		require.NoError(t, err)
+		require.Equal(t, req.RequestURI, string(xs[0].Request.Target))
+		theirs(t, req.Body, xs[0].Request.Body)
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(said[1])), req)
+		require.NoError(t, err)
+		require.Equal(t, resp.StatusCode, xs[0].Response.Status)
+		theirs(t, resp.Body, xs[0].Response.Body)
+	}
+}
+
+func theirs(t *testing.T, r io.ReadCloser, ours []byte) {
+	t.Helper()
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(b, ours), "they have %d bytes, we %d", len(b), len(ours))
 }
