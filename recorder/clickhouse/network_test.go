@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,16 +57,16 @@ func TestTooManyPartsAreWaitedOut(t *testing.T) {
 		require.NoError(t, db.Exec(t.Context(), text))
 	}
 	xs := many(rand.New(rand.NewPCG(34, 34)), 5000, usual)
-	refused := 0
+	var refused atomic.Int32 // two frames are in flight
 	u, err := New(Config{To: url, Tape: tapeOf(t, xs, tape.Config{}), Logf: func(format string, a ...any) {
 		require.Contains(t, fmt.Sprintf(format, a...), "Too many parts")
-		if refused++; refused == 5 {
+		if refused.Add(1) == 5 {
 			require.NoError(t, db.Exec(t.Context(), "ALTER TABLE lab.exchange MODIFY SETTING parts_to_delay_insert = 1000, parts_to_throw_insert = 3000"))
 		}
 	}})
 	require.NoError(t, err)
 	u.knobs.rows = 500
 	require.NoError(t, u.Run(t.Context()))
-	require.GreaterOrEqual(t, refused, 5)
+	require.GreaterOrEqual(t, refused.Load(), int32(5))
 	requireSame(t, inOrder(xs), readAll(t, url))
 }
