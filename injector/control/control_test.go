@@ -116,6 +116,7 @@ func (r *rig) state(id, state, why string) {
 }
 
 func TestArmedAtAllAndRenewed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3)
 	f := r.arm(slow("a"))
 	require.Equal(t, injector.Live, f.State)
@@ -167,6 +168,7 @@ func TestAllOrNothing(t *testing.T) {
 }
 
 func TestLostAtOneIsEndedAtAll(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3)
 	r.arm(slow("a"))
 	_, err := r.sites[0].table.Remove("a")
@@ -181,6 +183,7 @@ func TestLostAtOneIsEndedAtAll(t *testing.T) {
 }
 
 func TestEndsWithItsTTLAndWithTheController(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 2)
 	l := slow("a")
 	l.TTL = 1500 * time.Millisecond
@@ -190,6 +193,7 @@ func TestEndsWithItsTTLAndWithTheController(t *testing.T) {
 }
 
 func TestHaltReachesAllEvenIfOneIsDead(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3)
 	r.arm(slow("a"))
 	_, err := r.sites[2].table.Add(slow("other"))
@@ -248,6 +252,7 @@ var watchful = guard.Guard{ID: "g", Lane: "red", Service: "gateway", ErrorRate: 
 
 // The guard sees its traffic at the first proxy only, and ends the fault at all of them.
 func TestGuardThatTripsAtOneEndsTheFaultAtAll(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3)
 	ctx := context.Background()
 	var status atomic.Int64
@@ -271,6 +276,7 @@ func TestGuardThatTripsAtOneEndsTheFaultAtAll(t *testing.T) {
 }
 
 func TestBrake(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3)
 	ctx := context.Background()
 	var status atomic.Int64
@@ -294,6 +300,7 @@ func TestBrake(t *testing.T) {
 }
 
 func TestGuardWhoseProxyIsGoneTrips(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 2)
 	var status atomic.Int64
 	status.Store(200)
@@ -309,6 +316,7 @@ func TestGuardWhoseProxyIsGoneTrips(t *testing.T) {
 }
 
 func TestHTTP(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 2)
 	var status atomic.Int64
 	status.Store(200)

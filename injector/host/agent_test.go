@@ -29,6 +29,7 @@ import (
 )
 
 func TestALeaseBeginsAndEnds(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
 	a := run(t, file(t, Target{PidFile: s.pidFile()}))
 	require.Empty(t, a.List())
@@ -79,6 +80,7 @@ func TestTheTTLIsTheWholeLife(t *testing.T) {
 }
 
 func TestNobodyRenews(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
 	a := run(t, file(t, Target{PidFile: s.pidFile()}))
 	began := time.Now()
@@ -90,6 +92,7 @@ func TestNobodyRenews(t *testing.T) {
 
 // Whoever is killed, the service runs again.
 func TestKilledKeeper(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
 	a := run(t, file(t, Target{PidFile: s.pidFile()}))
 	st := add(t, a, `"fault": "pause"`)
@@ -142,6 +145,7 @@ func (d *doomed) keeperGone() bool {
 }
 
 func TestKilledAgent(t *testing.T) {
+	t.Parallel()
 	for i := range 5 {
 		s := startService(t)
 		state := t.TempDir()
@@ -160,6 +164,7 @@ func TestKilledAgent(t *testing.T) {
 
 // What the agent was killed in the middle of is undone, whatever it was.
 func TestKilledAgentOfEveryFault(t *testing.T) {
+	t.Parallel()
 	name := newGroup(t, "cpu", "memory", "freezer")
 	s := startService(t)
 	enter(t, name, s.pid())
@@ -211,6 +216,7 @@ func TestKilledAgentOfEveryFault(t *testing.T) {
 }
 
 func TestKilledAgentAndKeeper(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
 	f := file(t, Target{PidFile: s.pidFile()})
 	d := startDoomed(t, f.State, "pid_file: "+s.pidFile(), `"fault": "pause"`)
@@ -246,6 +252,7 @@ func TestJournalOfAnEarlierStart(t *testing.T) {
 }
 
 func TestOneAgentForAState(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
 	f := file(t, Target{PidFile: s.pidFile()})
 	run(t, f)
@@ -254,6 +261,7 @@ func TestOneAgentForAState(t *testing.T) {
 }
 
 func TestLeasesDoNotOverlap(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
 	f := file(t, Target{PidFile: s.pidFile()})
 	twin := *f.Targets["svc"]
@@ -288,11 +296,14 @@ func TestCapsHoldForAllTogether(t *testing.T) {
 }
 
 func TestAdminAPI(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
+	closed := run(t, file(t, Target{PidFile: s.pidFile()}))
 	config := file(t, Target{PidFile: s.pidFile()})
-	a := run(t, config)
 	key, secret := drillKey(t)
-	handler := a.Handler()
+	config.Drills = &Drills{Keys: []string{key}, HaltFile: filepath.Join(t.TempDir(), "halt")}
+	a := run(t, config)
+	handler := closed.Handler()
 	f := func(method, path, body string, code int, want string) {
 		t.Helper()
 		w := httptest.NewRecorder()
@@ -306,7 +317,7 @@ func TestAdminAPI(t *testing.T) {
 	const good = `{"fault": "pause", "target": "svc", "lane": "red", "ttl": "30s"`
 	f("GET", "/faults", "", 200, "[]")
 	f("POST", "/faults", good+`}`, 403, `{"error":"add lease: no fault can be started here over the network: the agent configuration has no drills"}`)
-	config.Drills = &Drills{Keys: []string{key}, HaltFile: filepath.Join(t.TempDir(), "halt")}
+	handler = a.Handler()
 	f("POST", "/faults", good+`, "id": "p"}`, 201, `{"id":"p","state":"live","expires":"`)
 	f("POST", "/faults", good+`, "id": "p"}`, 409, `{"error":"add lease: p: a lease of this id is live"}`)
 	f("POST", "/faults/p/renew", "", 200, `"state":"live"`)
@@ -354,6 +365,7 @@ func drillKey(t testing.TB) (file, secret string) {
 }
 
 func TestHaltFile(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
 	f := file(t, Target{PidFile: s.pidFile()})
 	f.Drills = &Drills{Keys: []string{"x"}, HaltFile: filepath.Join(t.TempDir(), "halt")}

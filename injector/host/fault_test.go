@@ -38,6 +38,7 @@ func TestPauseOfACgroup(t *testing.T) {
 }
 
 func TestFDs(t *testing.T) {
+	t.Parallel()
 	s := startService(t)
 	a := run(t, file(t, Target{PidFile: s.pidFile()}))
 	require.Equal(t, "50 <nil>", s.ask("open 50"))
@@ -67,10 +68,11 @@ func TestKillOnceAndAgain(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	target := Target{PidFile: filepath.Join(dir, "pid"), Start: []string{self}, Env: map[string]string{roleEnv: "daemon", "GORACE": os.Getenv("GORACE")}}
+	target := Target{PidFile: filepath.Join(dir, "pid"), Start: []string{self}, Env: map[string]string{roleEnv: "daemon", "GORACE": noWait}}
 	p := &Program{Args: target.Start, Env: target.Env, PidFile: target.PidFile, Grace: time.Second}
 	require.NoError(t, p.start())
 	proc := func() (stat, error) { return readPidFile(target.PidFile) }
@@ -116,6 +118,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestClockOffset(t *testing.T) {
+	t.Parallel()
 	name := filepath.Join(t.TempDir(), "clock")
 	s := startService(t, "REDLANE_CLOCK="+name)
 	a := run(t, file(t, Target{PidFile: s.pidFile(), Clock: name}))

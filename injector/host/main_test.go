@@ -27,10 +27,16 @@ import (
 
 const roleEnv = "REDLANE_HOST_TEST_ROLE"
 
+// The race detector waits a second at the end of every process, in case others are about to race.
+const noWait = "atexit_sleep_ms=0"
+
+var keeperRole = []string{roleEnv + "=keeper", "GORACE=" + noWait} // a keeper is given nothing else
+
 // The test binary is also the keeper, an agent that can be killed, and the services that suffer.
 func TestMain(m *testing.M) {
 	switch role := os.Getenv(roleEnv); role {
 	case "":
+		os.Setenv("GORACE", noWait)
 		goleak.VerifyTestMain(m)
 	default:
 		if err := play(role); err != nil {
@@ -49,7 +55,7 @@ func play(role string) error {
 		if err != nil {
 			return err
 		}
-		a, err := New(Config{File: file, Keeper: []string{"/proc/self/exe"}, Env: []string{roleEnv + "=keeper"}})
+		a, err := New(Config{File: file, Keeper: []string{"/proc/self/exe"}, Env: keeperRole})
 		if err != nil {
 			return err
 		}
@@ -171,7 +177,7 @@ func file(t testing.TB, target Target) *File {
 // run runs an agent until the test ends.
 func run(t testing.TB, f *File) *Agent {
 	t.Helper()
-	a, err := New(Config{File: f, Keeper: []string{"/proc/self/exe"}, Env: []string{roleEnv + "=keeper"}, Log: func(line string) { t.Log(line) }})
+	a, err := New(Config{File: f, Keeper: []string{"/proc/self/exe"}, Env: keeperRole, Log: func(line string) { t.Log(line) }})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

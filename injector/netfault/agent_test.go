@@ -92,6 +92,7 @@ func TestJitterAndReorderBetweenNamespaces(t *testing.T) {
 
 // Nothing passes, and nobody is told; the other way, and what was there before, stays.
 func TestPartition(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	a := l.agent()
 	for _, host := range []string{"10.78.0.2", "fd78::2"} {
@@ -119,6 +120,7 @@ func TestPartition(t *testing.T) {
 
 // Only what carries the mark suffers.
 func TestMarkedFlows(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	a, addr := l.agent(), l.echo("10.78.0.2")
 	plain, marked, other := l.dial(addr, 0), l.dial(addr, 0x2a), l.dial(addr, 0x2b)

@@ -27,6 +27,7 @@ func (l *lab) over(a *Agent, id string, before []string) {
 
 // Nobody renews: it ends, with most of its ttl to go.
 func TestUnrenewedLeaseEnds(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	before, a := l.state(l.shop), l.agent()
 	s, err := a.Add(everyLease()[0])
@@ -37,6 +38,7 @@ func TestUnrenewedLeaseEnds(t *testing.T) {
 
 // However often it is renewed: its ttl is the whole of its life.
 func TestRenewalDoesNotProlongTTL(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	before, a := l.state(l.shop), l.agent()
 	lease := everyLease()[0]
@@ -52,6 +54,7 @@ func TestRenewalDoesNotProlongTTL(t *testing.T) {
 
 // Somebody takes the device away: the way cannot go on, so the whole lease ends, and says why.
 func TestBrokenDetourEndsLease(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	before, bank, a := l.state(l.shop), l.state(l.bank), l.agent()
 	end := l.add(a, everyLease()[0])
@@ -71,6 +74,7 @@ func TestBrokenDetourEndsLease(t *testing.T) {
 }
 
 func TestHaltEndsAll(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	before, a := l.state(l.shop), l.agent()
 	_, err := a.Add(Lease{Fault: FaultPartition, From: "shop", To: "bank", Mark: 1, TTL: time.Minute})

@@ -46,6 +46,7 @@ func (l *lab) send(client, server net.Conn, n int) time.Duration {
 // A connection that was there before goes through the detour too, and survives its end; it never gets more than the
 // rate, and TCP puts right what is lost, doubled and out of order.
 func TestConnectionsLiveOn(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	a := l.agent()
 	client, server := l.pipe()
@@ -64,6 +65,7 @@ func TestConnectionsLiveOn(t *testing.T) {
 
 // In a partition a connection waits; it goes on when that is over.
 func TestConnectionOutlivesPartition(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	a := l.agent()
 	client, server := l.pipe()

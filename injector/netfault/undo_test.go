@@ -99,6 +99,7 @@ func TestNothingElseIsTouched(t *testing.T) {
 
 // A flow to where the lease does not point is neither late nor lost, while one to where it does is.
 func TestOtherFlowsPass(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	a := l.agent()
 	hit := l.dial(l.echo("10.78.0.2"), 0)
@@ -116,6 +117,7 @@ func TestOtherFlowsPass(t *testing.T) {
 
 // The agent is killed, by a signal that nobody can handle: the child takes all of it back.
 func TestUndoneAfterKill(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	shop, bank := l.state(l.shop), l.state(l.bank)
 	c := l.dial(l.echo("10.78.0.2"), 0)
@@ -156,6 +158,7 @@ func (l *lab) process(lease string) (agent *exec.Cmd, undoer int) {
 // Both are killed, while the agent can do nothing about it: packets pass, and what is left is a rule that leads
 // nowhere, until the next agent comes.
 func TestNoFaultAfterBothAreKilled(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	before := l.state(l.shop)
 	c := l.dial(l.echo("10.78.0.2"), 0)
@@ -182,6 +185,7 @@ func TestNoFaultAfterBothAreKilled(t *testing.T) {
 
 // The child is killed: without it no fault may be in force.
 func TestNoFaultWithoutUndoer(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	before := l.state(l.shop)
 	a, err := New(Config{Undoer: undoerCommand(t), Namespaces: l.dir})
@@ -196,6 +200,7 @@ func TestNoFaultWithoutUndoer(t *testing.T) {
 }
 
 func TestNoUndoerNoAgent(t *testing.T) {
+	t.Parallel()
 	_, err := New(Config{})
 	require.EqualError(t, err, "start undoer: no command")
 	_, err = New(Config{Undoer: []string{"/nothing/here"}})

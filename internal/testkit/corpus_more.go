@@ -61,6 +61,7 @@ func answerOf(spec string, head bool) answer {
 	n, _ := strconv.Atoi(number)
 	body := Noise(n, len(kind))
 	var w bytes.Buffer
+	w.Grow(n + 4096) // room for heads and chunks too, so that large ones are not copied
 	status := 200
 	chunks := func(trailer string) {
 		w.WriteString("HTTP/1.1 200 OK\r\nServer: fidelity\r\ntransfer-encoding: chunked\r\nX-a: 1\r\nx-A: 2\r\n\r\n")
@@ -161,8 +162,11 @@ func readAnswer(br *bufio.Reader, r RawRequest) error {
 		if resp.StatusCode < 200 {
 			continue
 		}
-		body, err := io.ReadAll(resp.Body)
+		var got bytes.Buffer
+		got.Grow(len(want) + bytes.MinRead)
+		_, err = got.ReadFrom(resp.Body)
 		resp.Body.Close()
+		body := got.Bytes()
 		switch {
 		case err != nil:
 			return fmt.Errorf("answered %s: read body: %w", resp.Status, err)

@@ -67,8 +67,10 @@ func headOf(start string, headers []traffic.Header) string {
 	return b.String()
 }
 
-// trailersOf are the lines behind the last chunk of a message of the corpus, whose last chunk is "0" or "000".
+// trailersOf are the lines behind the last chunk of a message of the corpus, whose last chunk is "0" or "000". They
+// are short, and are not looked for in all of 64 MiB.
 func trailersOf(wire []byte) (out []traffic.Header) {
+	wire = wire[max(0, len(wire)-4096):]
 	i := max(bytes.LastIndex(wire, []byte("\r\n0\r\n")), bytes.LastIndex(wire, []byte("\r\n000\r\n")))
 	if i < 0 || !bytes.HasSuffix(wire, []byte("\r\n\r\n")) {
 		return nil
