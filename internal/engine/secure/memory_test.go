@@ -67,13 +67,17 @@ func (m *memory) turn() (any bool) {
 		case e.paused:
 		case len(e.in) > 0:
 			any = true
-			n := len(e.in)
-			if m.cut != nil {
-				n = min(max(m.cut(n), 1), n)
-			}
 			b := e.in
-			e.in = append(e.spare[:0], b[n:]...)
-			m.handler.OnData(h, b[:n])
+			if m.cut != nil {
+				n := min(max(m.cut(len(b)), 1), len(b))
+				if n < len(b) { // what comes in the meantime goes behind the rest
+					e.in = b[n:]
+					m.handler.OnData(h, b[:n:n])
+					continue
+				}
+			}
+			e.in = e.spare[:0]
+			m.handler.OnData(h, b)
 			e.spare = b
 		case e.fin && !e.told:
 			e.told, any = true, true
