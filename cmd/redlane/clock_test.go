@@ -38,6 +38,7 @@ func (l setLoop) Now() time.Time { return l.clock.Now() }
 // is recorded. Every request is answered, nobody waits for the time to come again, and the books are exact: each request
 // is on the tape once, at the time that the clock showed, and the tape is read in the order of its times.
 func TestTheClockIsSetUnderAProxy(t *testing.T) {
+	t.Parallel()
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
 	defer service.Close()
 	clk := new(testkit.Clock)

@@ -184,6 +184,7 @@ func (c *cabled) metric(line string) {
 
 // A program that knows nothing of the proxy connects to addresses that nobody has, and ends up in its lane.
 func TestIntercept(t *testing.T) {
+	t.Parallel()
 	t.Run("IPv6", func(t *testing.T) { testIntercept(t, newCabled(t, true)) })
 	for _, engine := range choose.Names {
 		t.Run("IPv4/"+engine, func(t *testing.T) { testIntercept(t, newCabled(t, false), "--engine", engine) })

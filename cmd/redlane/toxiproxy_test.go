@@ -116,6 +116,7 @@ func startEcho(t *testing.T) *echo {
 }
 
 func everyDriver(t *testing.T, f func(t *testing.T, engine string)) {
+	t.Parallel()
 	for _, engine := range choose.Names {
 		t.Run(engine, func(t *testing.T) { f(t, engine) })
 	}
