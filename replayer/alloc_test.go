@@ -30,7 +30,7 @@ func TestSendingDoesNotAllocate(t *testing.T) {
 	run := func(n uint64) uint64 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		res, err := Run(t.Context(), Config{To: to, Lane: "red", UnsafeTarget: true, Closed: true, Workers: 1, Window: 1 << 20, Engine: testEngine}, &loopSource{x: exchange(1, 0, 0), n: n})
+		res, err := Run(t.Context(), Config{To: to, Lane: "red", UnsafeTarget: true, Closed: true, Workers: 1, Window: 1 << 20, Engine: engineOf(t)}, &loopSource{x: exchange(1, 0, 0), n: n})
 		runtime.ReadMemStats(&after)
 		require.NoError(t, err)
 		require.EqualValues(t, n, res.Ledger.Passed)

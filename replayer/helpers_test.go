@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,8 +23,30 @@ import (
 	"github.com/redlane/redlane/traffic"
 )
 
-// testEngine is the engine of the tests that name none: all of them run on each.
+// testEngine is the engine of the tests that name none: all that ask for it run on each.
 var testEngine string
+
+// onEach is who has asked for it.
+var onEach sync.Map
+
+// engineOf is testEngine, for a test that runs on each.
+func engineOf(t *testing.T) string {
+	name, _, _ := strings.Cut(t.Name(), "/")
+	onEach.Store(name, true)
+	return testEngine
+}
+
+// onlyThose makes the next engine the matter of those who asked for this one. What sends nothing is the same on all.
+func onlyThose() {
+	var names []string
+	onEach.Range(func(name, _ any) bool {
+		names = append(names, name.(string))
+		return true
+	})
+	if run := flag.Lookup("test.run"); run.Value.String() == "" && len(names) > 0 {
+		_ = run.Value.Set("^(" + strings.Join(names, "|") + ")$") // a string: no error
+	}
+}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -38,6 +61,7 @@ func TestMain(m *testing.M) {
 		if f := flag.Lookup("test.bench"); f.Value.String() != "" {
 			break
 		}
+		onlyThose()
 	}
 	if err := goleak.Find(); err != nil {
 		fmt.Println(err)
@@ -234,7 +258,7 @@ func replayFrom(t *testing.T, cfg Config, src traffic.Source) *Result {
 		cfg.UnsafeTarget = true
 	}
 	if cfg.Engine == "" {
-		cfg.Engine = testEngine
+		cfg.Engine = engineOf(t)
 	}
 	if cfg.LagLimit == 0 {
 		cfg.LagLimit = time.Hour // a loaded test machine may be late; tests that mean lag set it

@@ -240,7 +240,7 @@ func TestTargetInTLS(t *testing.T) {
 	}
 	f := func(want string, to string, c *tls.Config) {
 		t.Helper()
-		res, err := Run(t.Context(), Config{To: to, TLS: c, Lane: "red", UnsafeTarget: true, Engine: testEngine}, &memorySource{list: steady(1, 1, 0)})
+		res, err := Run(t.Context(), Config{To: to, TLS: c, Lane: "red", UnsafeTarget: true, Engine: engineOf(t)}, &memorySource{list: steady(1, 1, 0)})
 		require.ErrorContains(t, err, want)
 		require.ErrorContains(t, err, "nothing was sent")
 		require.NotContains(t, err.Error(), "\n")

@@ -126,7 +126,7 @@ func TestWhatDoesNotConfirmTheLaneGetsNothing(t *testing.T) {
 		if cfg.Lane == "" {
 			cfg.Lane = "red"
 		}
-		cfg.Connect, cfg.Engine = 500*time.Millisecond, testEngine
+		cfg.Connect, cfg.Engine = 500*time.Millisecond, engineOf(t)
 		res, err := Run(t.Context(), cfg, src)
 		require.Nil(t, res)
 		var no *TargetError
@@ -186,7 +186,7 @@ func runInto(t *testing.T, cfg Config, arrived func() int, change func()) (res *
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cfg.Lane, cfg.LagLimit, cfg.Engine = "red", time.Hour, testEngine
+	cfg.Lane, cfg.LagLimit, cfg.Engine = "red", time.Hour, engineOf(t)
 	cfg.Window = 1 << 20
 	changed := make(chan time.Time, 1)
 	go func() {
@@ -316,7 +316,7 @@ func TestEachQuestionHasANonceOfItsOwn(t *testing.T) {
 func TestATicketThatIsHandedOnIsCheckedAgain(t *testing.T) {
 	tt := serve(t, func(http.ResponseWriter, *http.Request) {})
 	l := startLane(t, tt.to())
-	cfg := Config{To: l.to, Lane: "red", TicketKeys: laneKeys, Engine: testEngine}
+	cfg := Config{To: l.to, Lane: "red", TicketKeys: laneKeys, Engine: engineOf(t)}
 	text, target, err := Confirm(t.Context(), cfg)
 	require.NoError(t, err)
 	require.True(t, target.Confirmed)
