@@ -33,10 +33,11 @@ type client struct {
 	drops      bool          // what finds most sessions active is dropped
 
 	pacer    pacer
-	paced    bool        // nothing more is released
-	starving bool        // of a closed loop: it is told when there is more
-	began    func(n int) // so many items are released
-	through  func()      // nothing more will be
+	paced    bool            // nothing more is released
+	starving bool            // of a closed loop: it is told when there is more
+	gatherer engine.Gatherer // of a closed loop, where there is one
+	began    func(n int)     // so many items are released
+	through  func()          // nothing more will be
 
 	book      *book
 	live      *live         // of book, and of those before it

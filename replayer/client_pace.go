@@ -1,6 +1,10 @@
 package replayer
 
-import "github.com/redlane/redlane/internal/engine"
+import (
+	"time"
+
+	"github.com/redlane/redlane/internal/engine"
+)
 
 // paceEvent is posted to a loop that has something to look at.
 func paceEvent(_ engine.Loop, h engine.Handler) {
@@ -44,6 +48,14 @@ func (c *client) pace() {
 	}
 }
 
+// A closed loop has active requests on their way at any time. It is woken for a quarter of them, or for what has come
+// in 30 µs: twelve interleaved runs took a tenth less CPU than with a wake-up for each. An answer may be seen that much
+// late; where few are on their way none is.
+const (
+	gatherShare = 4
+	gatherFor   = 30 * time.Microsecond
+)
+
 // refill releases more of a closed loop.
 func (c *client) refill() {
 	if c.starving {
@@ -51,6 +63,9 @@ func (c *client) refill() {
 	}
 	batch, ended := c.pacer.take()
 	c.take(batch)
+	if c.gatherer != nil {
+		c.gatherer.Gather(c.active/gatherShare, gatherFor)
+	}
 	switch {
 	case ended:
 		c.paced = true

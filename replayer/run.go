@@ -111,6 +111,9 @@ func (r *run) newClient(l engine.Loop, to *target) engine.Handler {
 		extras: extras{most: share(cfg.Overload.Spawn, i, cfg.Workers)},
 		book:   newBook(cfg.Lane, r.routes), sessions: make(map[uint64]*session),
 	}
+	if cfg.Closed {
+		c.gatherer, _ = l.(engine.Gatherer)
+	}
 	if c.book.stream = cfg.Stream; c.book.stream != nil {
 		c.book.page = NewBatch()
 	}

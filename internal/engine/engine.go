@@ -152,5 +152,14 @@ type Joiner interface {
 	Moved(h Handle) uint64
 }
 
+// A Gatherer is a Loop that can wait for several events at once, where the kernel can. Handlers ask for it by a type
+// assertion, and do without where it is missing.
+type Gatherer interface {
+	// Gather has a loop with nothing to do go on when n things have happened, or when at least one has and d is
+	// over: fewer wake-ups, for a Handler that knows that so many answers are on their way and that does not mind when
+	// each is handed over. It holds until the next call; n < 2 is as ever. The kernel counts d in microseconds.
+	Gather(n int, d time.Duration)
+}
+
 // NewHandler makes the Handler of one loop.
 type NewHandler func(l Loop) Handler

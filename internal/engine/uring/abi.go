@@ -47,7 +47,7 @@ type params struct {
 type enterArg struct {
 	_    uint64 // signal mask
 	size uint32 // of a signal mask
-	_    uint32
+	min  uint32 // µs after which fewer outcomes than were asked for will do
 	ts   uint64 // address of a timespec
 }
 
@@ -113,6 +113,7 @@ const (
 	featNoDrop     = 1 << 1
 	featFastPoll   = 1 << 5
 	featExtArg     = 1 << 8
+	featMinTimeout = 1 << 15 // Linux 6.12
 
 	enterGetEvents = 1 << 0
 	enterExtArg    = 1 << 3

@@ -35,6 +35,10 @@ type ring struct {
 	ts      timespec // arg points here
 	err     error    // the ring is of no use any more
 	scratch sqe      // what next returns then
+
+	gathers bool // the kernel can
+	want    int  // outcomes that a hidden wait is for, or those of wantFor
+	wantFor time.Duration
 }
 
 // newRing makes a ring of the calling thread, which must be locked. It has room for entries operations
@@ -45,7 +49,7 @@ func newRing(entries, cqEntries uint32) (*ring, error) {
 	if errno != 0 {
 		return nil, fmt.Errorf("set up io_uring: %w", explain(errno))
 	}
-	r := &ring{fd: int(fd), before: func() {}}
+	r := &ring{fd: int(fd), before: func() {}, gathers: p.features&featMinTimeout != 0}
 	if want := uint32(featSingleMmap | featNoDrop | featFastPoll | featExtArg); p.features&want != want {
 		_ = r.close()
 		return nil, fmt.Errorf("set up io_uring: this kernel lacks features %#x", want&^p.features)
@@ -133,11 +137,15 @@ func (r *ring) wait(d time.Duration, hidden bool) {
 		r.ts = timespec{int64(d / time.Second), int64(d % time.Second)}
 		flags, arg, size = flags|enterExtArg, unsafe.Pointer(&r.arg), unsafe.Sizeof(r.arg)
 	}
-	enter := unix.Syscall6
+	enter, want := unix.Syscall6, 1
+	r.arg.min = 0
 	if hidden {
 		enter = unix.RawSyscall6
+		if r.want > 1 && d > r.wantFor {
+			want, r.arg.min = r.want, uint32(r.wantFor/time.Microsecond)
+		}
 	}
-	n, _, errno := enter(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(r.unsent), 1, flags, uintptr(arg), size)
+	n, _, errno := enter(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(r.unsent), uintptr(want), flags, uintptr(arg), size)
 	r.entered(n, errno)
 }
 

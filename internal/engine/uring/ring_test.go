@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,7 @@ func TestLayout(t *testing.T) {
 	f("params.cq", unsafe.Offsetof(p.cq), 80)
 	f("params.cq.cqes", unsafe.Offsetof(p.cq)+unsafe.Offsetof(p.cq.cqes), 100)
 	f("enterArg", unsafe.Sizeof(a), 24)
+	f("enterArg.min", unsafe.Offsetof(a.min), 12)
 	f("enterArg.ts", unsafe.Offsetof(a.ts), 16)
 	f("timespec", unsafe.Sizeof(timespec{}), 16)
 	f("bufEntry", unsafe.Sizeof(e), 16)
@@ -97,6 +99,66 @@ func TestRingWaits(t *testing.T) {
 	r.wait(time.Minute, false)
 	require.EqualValues(t, 1, r.ready())
 	require.EqualValues(t, 7, r.at(0).user)
+}
+
+// A hidden wait is for as many outcomes as are wanted, and after a while for fewer.
+func TestRingGathers(t *testing.T) {
+	r := testRing(t, 8, 16)
+	if !r.gathers {
+		t.Skip("this kernel is older than 6.12")
+	}
+	poll := func(user uint64) (fd int) {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, unix.Close(fd)) })
+		s := r.next()
+		s.op, s.fd, s.opFlags, s.user = opPollAdd, int32(fd), unix.POLLIN, user
+		return fd
+	}
+	one := []byte{1, 0, 0, 0, 0, 0, 0, 0}
+	wake := func(fd int) {
+		_, err := unix.Write(fd, one)
+		assert.NoError(t, err)
+	}
+	wait := func(d time.Duration, hidden bool) (came int) {
+		for end := time.Now().Add(d); r.ready() == 0 && time.Now().Before(end); { // signals end it early
+			r.wait(d, hidden)
+		}
+		came = int(r.ready())
+		r.advance(uint32(came))
+		return came
+	}
+	r.want, r.wantFor = 2, 10*time.Second
+	both := false
+	for i := uint64(10); i < 200 && !both; i += 2 { // the runtime's signals end a wait of some milliseconds
+		first, second := poll(i), poll(i+1)
+		wake(first)
+		later := time.AfterFunc(time.Millisecond, func() { wake(second) })
+		came := wait(30*time.Second, true)
+		both = came == 2
+		for ; came < 2; came += wait(30*time.Second, false) {
+		}
+		later.Stop()
+	}
+	require.True(t, both, "it never waited for the second")
+
+	first := poll(3)
+	wake(first)
+	require.Equal(t, 1, wait(30*time.Second, false), "not hidden: any will do")
+	first = poll(4)
+	wake(first)
+	require.Equal(t, 1, wait(10*time.Second, true), "no longer than wanted: any will do")
+
+	r.wantFor = 500 * time.Microsecond
+	patient := false
+	for i := uint64(300); i < 400 && !patient; i++ {
+		wake(poll(i))
+		from := time.Now()
+		require.Equal(t, 1, wait(30*time.Second, true))
+		patient = time.Since(from) >= r.wantFor
+	}
+	require.True(t, patient, "it never waited for more")
+	require.NoError(t, r.err)
 }
 
 // A ring that broke says so and stays usable enough to be left.
