@@ -38,7 +38,8 @@ func TestReadingIsAStream(t *testing.T) {
 					x.Request.Headers = append(x.Request.Headers, lines("Content-Length", "16384")...)
 					x.Response = traffic.Message{Status: 204, Minor: 1}
 					for i := range count {
-						x.Start, x.Session, x.Seq = x.Start+1e6, 7, uint64(i)
+						// A tenth of a second apart: GoReplay's files are put in order within three, or 8 MiB.
+						x.Start, x.Session, x.Seq = x.Start+1e8, 7, uint64(i)
 						if err := sink.Put(context.Background(), &x); err != nil {
 							return err
 						}
